@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+#
+# Builds MegaPipe into build/ and runs its checks. `make help` lists the
+# targets. Variables: V=1 shows commands, WERROR=1 makes warnings errors,
+# CFLAGS replaces "-O2 -g"; config.mak, if there, may set any of them.
+# For the checks: T=glob picks programs, MODES="plain on" picks modes,
+# JOBS=n runs n at a time.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+-include config.mak
+
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+CFLAGS	?= -O2 -g
+PREFIX	?= /usr/local
+BINDIR	?= $(PREFIX)/bin
+LIBDIR	?= $(PREFIX)/lib
+INCDIR	?= $(PREFIX)/include
+MANDIR	?= $(PREFIX)/share/man
+BUILD	?= build
+SONAME	:= libmegapipe.so.1
+
+# Linked statically: the guest may bring a liburing of its own, and this
+# archive needs nothing from libc that the shim exports. When it is missing
+# gcc answers with the bare name, for which there is a rule that says so.
+LIBURING := $(shell $(CC) -print-file-name=liburing.a)
+
+Q	:= $(if $(filter 1,$(V)),,@)
+msg	= $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	   -Wpointer-arith -Wvla -Wno-unused-parameter \
+	   $(if $(filter 1,$(WERROR)),-Werror)
+BASE	:= -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fno-strict-aliasing
+
+# Code that runs inside a guest: its symbols hidden, its thread-locals
+# reached without a call. read and read64, read and __read_chk are different
+# symbols here, so neither fortify nor large-file macros may rename them.
+LIB	:= $(BASE) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+	   -fno-plt -U_FORTIFY_SOURCE -U_FILE_OFFSET_BITS
+LIBLINK	:= -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete \
+	   -Wl,--no-undefined -Wl,--as-needed -Wl,--exclude-libs,ALL
+ASAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	   -fno-omit-frame-pointer
+PLAIN	:=
+TSAN	:= -fsanitize=thread -fno-omit-frame-pointer
+TESTLIBS := -pthread -ldl -lm
+
+names	= $(sort $(patsubst $(1)/%.c,%,$(wildcard $(1)/*.c)))
+CORE	:= $(call names,core)
+SHIM	:= $(call names,shim)
+CLI	:= $(call names,cli)
+TLIB	:= $(call names,tests/lib)
+FAKE	:= $(call names,tests/fake)
+UNIT	:= $(call names,tests/unit)
+TOOLS	:= $(call names,tests/tools)
+FUZZ	:= $(call names,tests/fuzz)
+SYMBOLS	:= $(wildcard shim/symbols.def)
+
+# A unit test is linked with the core and with the part of the shim that
+# defines no libc symbol. In its first ten lines it may ask for fake-ring
+# (tests/fake instead of the ring) or with-shim (all of the shim).
+marked	= $(if $(2),$(patsubst tests/unit/%.c,%,$(shell awk \
+	  'FNR <= 10 && /$(1)/ { print FILENAME }' $(2:%=tests/unit/%.c))))
+UNIT_FAKE := $(call marked,fake-ring,$(UNIT))
+UNIT_SHIM := $(call marked,with-shim,$(UNIT))
+
+# $(call objs,DIR,core): the objects of one directory in one variant.
+objs	= $(patsubst %,$(1)/obj/$(2)/%.o,$(3))
+core_o	= $(call objs,$(1),core,$(CORE))
+shim_o	= $(call objs,$(1),shim,$(SHIM))
+tlib_o	= $(call objs,$(1),tests/lib,$(TLIB))
+fake_o	= $(call objs,$(1),tests/fake,$(FAKE))
+ring_o	= $(call objs,$(1),core,ring bufring)
+
+LIBS	:= $(BUILD)/libmegapipe-preload.so $(BUILD)/libmegapipe.so \
+	   $(BUILD)/libmegapipe.a
+BINS	:= $(if $(CLI),$(BUILD)/megapipe)
+
+all: $(LIBS) $(BINS)		## build the libraries and the command (default)
+	@:
+.DEFAULT_GOAL := all
+
+objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
+	 $(call objs,$(BUILD),cli,$(CLI))
+
+# Objects depend on this file, so other flags or another compiler rebuild
+# them. Written while parsing, not by a rule: `make -q` must stay truthful.
+FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN))
+ifeq ($(filter clean help uninstall,$(MAKECMDGOALS)),)
+ifneq ($(strip $(file <$(BUILD)/flags)),$(FLAGS))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags,$(FLAGS))
+endif
+endif
+
+# For `make clean all`, where the former lines came too early.
+$(BUILD)/flags:
+	@mkdir -p $(@D)
+	@echo "$(FLAGS)" >$@
+
+liburing.a:
+	@echo "make: liburing.a is missing: run scripts/deps build" >&2; false
+
+# --- compiling: the same rules for each variant ------------------------------
+
+# A test may ask for flags of its own: /* cflags: -D_FORTIFY_SOURCE=2 */
+own	= $$(sed -n '1,40s|.*/\* *cflags: *\(.*[^ ]\) *\*/.*|\1|p' $<)
+test_inc := -iquote . -iquote core -iquote shim -iquote tests/lib \
+	    -iquote tests/fake -iquote tests
+
+define compile
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(1) -MMD -MP -c $< -o $@
+endef
+
+define archive
+	$(call msg,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(1)
+endef
+
+define link
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TESTLIBS)
+endef
+
+# $(1) output directory, $(2) name of the variable with the variant's flags
+define variant
+$(1)/obj/core/%.o: core/%.c $(BUILD)/flags | $(LIBURING)
+	$$(call compile,$$(LIB) $$($(2)) -iquote . -iquote core)
+$(1)/obj/shim/%.o: shim/%.c $(BUILD)/flags | $(LIBURING)
+	$$(call compile,$$(LIB) $$($(2)) -iquote . -iquote shim -iquote core)
+$(1)/obj/cli/%.o: cli/%.c $(BUILD)/flags
+	$$(call compile,$$(BASE) $$($(2)) -iquote . -iquote cli -iquote core)
+$(1)/obj/tests/%.o: tests/%.c $(BUILD)/flags
+	$$(call compile,$$(BASE) $$($(2)) $$(test_inc) $$(own))
+$(1)/obj/libcore.a: $(call core_o,$(1))
+	$$(call archive,$$^)
+$(1)/obj/libcore-noring.a: $(filter-out $(call ring_o,$(1)),$(call core_o,$(1)))
+	$$(call archive,$$^)
+$(1)/obj/libshim-logic.a: $(call shim_o,$(1)) $(SYMBOLS)
+	$$(call archive,$$$$(scripts/logic-objects $$(filter %.o,$$^)))
+$(1)/obj/libtest.a: $(call tlib_o,$(1))
+	$$(call archive,$$^)
+endef
+
+# $(1) and $(2) as above, $(3) unit or fuzz, $(4) name, $(5) not empty for the
+# fake ring, $(6) the shim: the archive of its logic, of which a test links
+# what it uses, or all its objects.
+define unit
+$(1)/tests/$(3)/$(4): $(1)/obj/tests/$(3)/$(4).o \
+		$(if $(5),$(call fake_o,$(1)) $(1)/obj/libcore-noring.a,\
+		  $(1)/obj/libcore.a $(LIBURING)) $(6) $(1)/obj/libtest.a
+	$$(call link,$$($(2)))
+endef
+
+is_fake	= $(filter $(1),$(UNIT_FAKE))
+shim_of	= $(if $(filter $(2),$(UNIT_SHIM)),$(call shim_o,$(1)),$\
+	$(1)/obj/libshim-logic.a)
+units	= $(foreach n,$(UNIT),$(eval $(call unit,$(1),$(2),unit,$(n),$\
+	$(call is_fake,$(n)),$(call shim_of,$(1),$(n)))))
+fuzzers	= $(foreach n,$(FUZZ),$(eval $(call unit,$(1),$(2),fuzz,$(n),fake,$\
+	$(1)/obj/libshim-logic.a)))
+
+# Sanitizers do not like to be preloaded into, so here the shim is part of
+# the program: the program's read is the shim's, RTLD_NEXT's the sanitizer's.
+define linked-in
+$(1)/tests/conform/%: $(1)/obj/tests/conform/%.o $(call tlib_o,$(1)) \
+		$(call shim_o,$(1)) $(call core_o,$(1)) $(LIBURING)
+	$$(call link,$$($(2)))
+endef
+
+$(eval $(call variant,$(BUILD),PLAIN))
+$(eval $(call variant,$(BUILD)/asan,ASAN))
+$(eval $(call variant,$(BUILD)/tsan,TSAN))
+$(eval $(call linked-in,$(BUILD)/asan,ASAN))
+$(eval $(call linked-in,$(BUILD)/tsan,TSAN))
+$(call units,$(BUILD),PLAIN)
+$(call units,$(BUILD)/asan,ASAN)
+$(call fuzzers,$(BUILD)/asan,ASAN)
+
+-include $(wildcard $(foreach d,$(BUILD) $(BUILD)/asan $(BUILD)/tsan,\
+	$(d)/obj/*/*.d $(d)/obj/tests/*/*.d))
+
+# --- linking -----------------------------------------------------------------
+
+# The core comes from its archive: --exclude-libs then hides mp_* and
+# io_uring_*, and what is exported is the shim's list and nothing else.
+$(BUILD)/libmegapipe-preload.so: $(call shim_o,$(BUILD)) \
+		$(BUILD)/libmegapipe.a $(LIBURING) $(BUILD)/flags
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(@F) -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^)
+
+$(BUILD)/libmegapipe.so: $(call core_o,$(BUILD)) $(LIBURING) $(BUILD)/flags
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(SONAME) -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^)
+	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
+
+$(BUILD)/libmegapipe.a: $(call core_o,$(BUILD))
+	$(call archive,$^)
+
+$(BUILD)/megapipe: $(call objs,$(BUILD),cli,$(CLI)) $(BUILD)/libmegapipe.a \
+		$(LIBURING)
+	$(call link,)
+
+# The plain conformance program knows nothing of MegaPipe.
+$(BUILD)/tests/conform/%: $(BUILD)/obj/tests/conform/%.o \
+		$(call tlib_o,$(BUILD))
+	$(call link,)
+
+$(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/obj/libtest.a
+	$(call link,)
+
+# --- checking ----------------------------------------------------------------
+
+tools: $(TOOLS:%=$(BUILD)/tests/tools/%)
+	@:
+
+run	= @+MAKE='$(MAKE)' scripts/check
+
+check:				## run every check, one closing summary
+	@scripts/deps check
+	$(run) unit conform integration fuzz asan tsan vm lint
+check-unit:			## test the modules, some against a fake ring
+	$(run) unit
+check-conform:			## compare with the kernel: plain, on, off, refused
+	$(run) conform
+check-integration:		## run real servers under the library
+	$(run) integration
+check-fuzz:			## random orders, sizes and delays of completions
+	$(run) fuzz
+check-asan:			## conformance and unit tests, address and UB checks
+	$(run) asan
+check-tsan:			## conformance tests under the thread sanitizer
+	$(run) tsan
+check-vm:			## other kernels in virtual machines, where possible
+	$(run) vm
+lint:				## layer rules, symbols, sizes, style
+	$(run) lint
+
+bench: all			## measure against the plain programs
+	@if [ -f bench/run.bash ]; then bash bench/run.bash; else \
+		echo "make: no bench/run.bash: the benchmark comes with" \
+		     "its own workload files" >&2; false; fi
+
+demo:				## a server with and without MegaPipe, side by side
+	@scripts/deps demo
+	@+$(MAKE) --no-print-directory all
+	@bash bench/demo.bash
+
+# --- installing --------------------------------------------------------------
+
+D	:= $(DESTDIR)
+MANS	:= $(wildcard docs/man/*.[1-8])
+man_to	= $(D)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+
+install: all			## install under DESTDIR and PREFIX=/usr/local
+	install -d $(D)$(LIBDIR) $(D)$(INCDIR)
+	install -m 755 $(BUILD)/libmegapipe-preload.so $(D)$(LIBDIR)/
+	install -m 755 $(BUILD)/libmegapipe.so $(D)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(D)$(LIBDIR)/libmegapipe.so
+	install -m 644 $(BUILD)/libmegapipe.a $(D)$(LIBDIR)/
+	install -m 644 core/megapipe.h $(D)$(INCDIR)/
+	$(if $(BINS),install -D -m 755 $(BINS) $(D)$(BINDIR)/megapipe)
+	$(foreach m,$(MANS),install -D -m 644 $(m) $(call man_to,$(m));)
+
+uninstall:			## remove what install put there
+	rm -f $(addprefix $(D)$(LIBDIR)/,libmegapipe-preload.so $(SONAME) \
+		libmegapipe.so libmegapipe.a) $(D)$(INCDIR)/megapipe.h \
+		$(D)$(BINDIR)/megapipe $(foreach m,$(MANS),$(call man_to,$(m)))
+
+clean:				## remove build/
+	rm -rf $(BUILD)
+
+help:				## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
+		Makefile
+
+.PHONY: all bench check check-asan check-conform check-fuzz \
+	check-integration check-tsan check-unit check-vm clean demo help \
+	install lint objects tools uninstall
