@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Description: errno of each wrong use of the epoll calls (haproxy aborts on one).
+ * Description: errno of each wrong use of the epoll calls.
  */
 #include "../lib/net.h"
 
@@ -106,7 +106,7 @@ static void t_efault(struct fix *f)
 
 static void t_wait(struct fix *f)
 {
-	/* Not a constant: the compiler knows that -1 is wrong here. */
+	/* Volatile: the compiler warns of a plain -1. */
 	volatile int negative = -1;
 	struct epoll_event ev;
 	int bad = closed_fd();

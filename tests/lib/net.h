@@ -88,6 +88,19 @@ void peer_eof(int fd);
 /* Read until EOF; returns the count, folds the bytes into *hash. */
 size_t peer_drain(int fd, uint64_t *hash);
 
+/* A thread that drains the peer to EOF, as fast as it can or slowly. */
+struct peer_reader {
+	int fd;
+	bool slow;
+	size_t count;
+	uint64_t hash;
+	pthread_t thread;
+};
+
+void peer_reader_start(struct peer_reader *r, int fd, bool slow);
+/* Join; the bytes must be the first len bytes of the stream. */
+void peer_reader_expect(struct peer_reader *r, size_t len);
+
 /* Epoll */
 void ep_add(int ep, int fd, uint32_t events);
 void ep_mod(int ep, int fd, uint32_t events);

@@ -82,6 +82,44 @@ void thread_join(pthread_t thread)
 	CHECK_EQ(pthread_timedjoin_np(thread, NULL, &end), 0);
 }
 
+static void *read_slowly(void *arg)
+{
+	struct peer_reader *r = arg;
+	char buf[8192];
+	ssize_t n;
+
+	while ((n = MUST(recv(r->fd, buf, sizeof(buf), 0))) > 0) {
+		r->hash = bytes_hash(r->hash, buf, n);
+		r->count += n;
+		/* A pause now and then, so that the sender runs into it. */
+		if (r->count / 65536 != (r->count - n) / 65536)
+			tap_pause();
+	}
+	return NULL;
+}
+
+static void *read_fast(void *arg)
+{
+	struct peer_reader *r = arg;
+
+	r->count = peer_drain(r->fd, &r->hash);
+	return NULL;
+}
+
+void peer_reader_start(struct peer_reader *r, int fd, bool slow)
+{
+	*r = (struct peer_reader){ .fd = fd, .slow = slow,
+				   .hash = HASH_START };
+	r->thread = thread_start(slow ? read_slowly : read_fast, r);
+}
+
+void peer_reader_expect(struct peer_reader *r, size_t len)
+{
+	thread_join(r->thread);
+	CHECK_EQ(r->count, len);
+	CHECK(r->hash == bytes_stream_hash(len));
+}
+
 static bool is_asleep(pid_t tid)
 {
 	char path[64], text[256], *state;
