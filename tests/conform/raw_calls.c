@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Description: syscall(), close_range() and splice() on a live connection.
+ */
+#include "../lib/net.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* libuv closes by syscall(); some programs read and write by it. */
+static void t_syscall(struct fix *f)
+{
+	char buf[8];
+
+	for (int i = 0; i < 5; i++) {
+		peer_write(f->peer, "ping", 4);
+		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EQ(syscall(SYS_read, f->fd, buf, 8), 4);
+		CHECK_MEM(buf, "ping", 4);
+		CHECK_EQ(send(f->fd, "a", 1, 0), 1);
+		CHECK_EQ(syscall(SYS_write, f->fd, "b", 1), 1);
+		CHECK_EQ(send(f->fd, "c", 1, 0), 1);
+		peer_expect(f->peer, "abc");
+	}
+	CHECK_ERRNO(syscall(SYS_read, f->fd, buf, 8), EAGAIN);
+}
+
+static void t_syscall_close(struct fix *f)
+{
+	char byte;
+
+	CHECK_EQ(send(f->fd, "last", 4, 0), 4);
+	CHECK_EQ(syscall(SYS_close, f->fd), 0);
+	peer_expect(f->peer, "last");
+	peer_eof(f->peer);
+	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), EBADF);
+	CHECK_ERRNO(syscall(SYS_close, f->fd), EBADF);
+	f->fd = -1;
+	server_warm(f);
+}
+
+static void t_close_range(struct fix *f)
+{
+	int peer, fd = server_accept(f, &peer, EPOLLIN), high;
+	char byte;
+
+	/* Moved up, so that nothing else is in the range. */
+	high = MUST(fcntl(fd, F_DUPFD, 300));
+	MUST(close(fd));
+	CHECK_EQ(send(high, "last", 4, 0), 4);
+	CHECK_EQ(close_range(300, ~0u, 0), 0);
+	peer_expect(peer, "last");
+	peer_eof(peer);
+	CHECK_ERRNO(recv(high, &byte, 1, 0), EBADF);
+	MUST(close(peer));
+	/* The one below is not touched. */
+	server_write(f->ep, f->fd, "x", 1);
+	peer_expect(f->peer, "x");
+}
+
+static void t_close_range_exact(struct fix *f)
+{
+	char byte;
+
+	CHECK_EQ(send(f->fd, "last", 4, 0), 4);
+	CHECK_EQ(close_range(f->fd, f->fd, 0), 0);
+	peer_expect(f->peer, "last");
+	peer_eof(f->peer);
+	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), EBADF);
+	f->fd = -1;
+	server_warm(f);
+}
+
+static void t_close_range_cloexec(struct fix *f)
+{
+	CHECK_EQ(close_range(f->fd, f->fd, CLOSE_RANGE_CLOEXEC), 0);
+	CHECK_EQ(fcntl(f->fd, F_GETFD), FD_CLOEXEC);
+	server_write(f->ep, f->fd, "x", 1);
+	peer_expect(f->peer, "x");
+}
+
+/* haproxy: socket to pipe to socket, bytes read ahead included. */
+static void t_splice(struct fix *f)
+{
+	int ends[2];
+	char buf[16];
+
+	MUST(pipe2(ends, O_NONBLOCK));
+	for (int i = 0; i < 3; i++) {
+		peer_write(f->peer, "0123456789", 10);
+		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EQ(recv(f->fd, buf, 4, 0), 4);
+		CHECK_EQ(splice(f->fd, NULL, ends[1], NULL, 100,
+				SPLICE_F_NONBLOCK), 6);
+		CHECK_EQ(send(f->fd, "head;", 5, 0), 5);
+		CHECK_EQ(splice(ends[0], NULL, f->fd, NULL, 100,
+				SPLICE_F_NONBLOCK), 6);
+		CHECK_EQ(send(f->fd, ";tail", 5, 0), 5);
+		peer_expect(f->peer, "head;456789;tail");
+		CHECK_ERRNO(splice(f->fd, NULL, ends[1], NULL, 100,
+				   SPLICE_F_NONBLOCK), EAGAIN);
+	}
+	MUST(shutdown(f->peer, SHUT_WR));
+	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EQ(splice(f->fd, NULL, ends[1], NULL, 100,
+			SPLICE_F_NONBLOCK), 0);
+	MUST(close(ends[0]));
+	MUST(close(ends[1]));
+}
+
+static const struct net_case cases[] = {
+	{ "syscall(SYS_read) and syscall(SYS_write)", t_syscall, BOTH },
+	{ "syscall(SYS_close)", t_syscall_close, BOTH },
+	{ "close_range() from 300 on", t_close_range, BOTH },
+	{ "close_range() of exactly one", t_close_range_exact, BOTH },
+	{ "CLOSE_RANGE_CLOEXEC", t_close_range_cloexec, BOTH },
+	{ "splice()", t_splice, BOTH },
+};
+
+NET_MAIN(cases)
