@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A channel: one ring, its receive buffers, its handles, its batch.
+ *
+ * Owns: all of these. Invariant: a request is answered by a completion with
+ * the cookie of the handle that it was made for, or that handle died.
+ * Called by: the shim, through megapipe.h. The thread that created it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "bufring.h"
+#include "handle.h"
+#include "megapipe.h"
+#include "ring.h"
+#include "stats.h"
+#include "sys.h"
+
+/* 256 submission entries: a batch of 32 sockets with a few requests each
+ * goes out in one call; 16 KiB of locked memory. */
+#define RING_ENTRIES 256
+/* When RLIMIT_MEMLOCK is short: smaller, but not uselessly small. */
+#define RING_ENTRIES_MIN 32
+
+/* One receive buffer holds any common request; a page. */
+#define BUFFER_SIZE 4096
+#define BUFFER_GROUP 1
+
+/* Parts of a queue sent by one request: 8 x 64 KiB fill any send buffer. */
+#define SEND_PARTS 8
+
+/* Memory that a queued request points at until it is submitted. */
+struct scratch {
+	struct msghdr msg;
+	struct iovec iov[SEND_PARTS];
+	char option[MP_OPTION_MAX];
+};
+
+struct mp_channel {
+	struct ring *ring;
+	struct bufring buffers;
+	struct handle_table handles;
+	struct mp_caps caps;
+	struct scratch *scratch;	/* one per submission entry */
+	unsigned int entries;
+	unsigned int scratch_used;
+	unsigned int announced;
+	unsigned int batch;
+	unsigned int sync_seq;
+};
+
+#define CHANNEL_BYTES 4096
+_Static_assert(sizeof(struct mp_channel) <= CHANNEL_BYTES, "one page");
+
+static size_t scratch_bytes(const struct mp_channel *ch)
+{
+	return ch->entries * sizeof(struct scratch);
+}
+
+static int open_ring(struct mp_channel *ch, unsigned int slots)
+{
+	int ret;
+
+	for (ch->entries = RING_ENTRIES;; ch->entries /= 2) {
+		ret = ring_open(ch->entries, slots, &ch->ring);
+		if (ret != -ENOMEM || ch->entries == RING_ENTRIES_MIN)
+			return ret;
+	}
+}
+
+static int open_buffers(struct mp_channel *ch, unsigned int count)
+{
+	int ret;
+
+	do {
+		ret = bufring_open(&ch->buffers, ch->ring, BUFFER_GROUP, count,
+				   BUFFER_SIZE);
+		count /= 2;
+	} while (ret == -ENOMEM && count >= 8);
+	return ret;
+}
+
+int mp_create(const struct mp_params *p, struct mp_channel **out)
+{
+	struct mp_channel *ch = sys_map(CHANNEL_BYTES, MAP_PRIVATE);
+	const struct ring_caps *caps;
+	int ret;
+
+	if (!ch)
+		return -ENOMEM;
+	ret = open_ring(ch, p->slots);
+	if (ret < 0)
+		goto fail;
+	ret = handle_table_open(&ch->handles);
+	if (ret < 0)
+		goto fail_ring;
+	ret = open_buffers(ch, p->buffers);
+	if (ret < 0)
+		goto fail_handles;
+	ch->scratch = sys_map(scratch_bytes(ch), MAP_PRIVATE);
+	if (!ch->scratch) {
+		ret = -ENOMEM;
+		goto fail_buffers;
+	}
+	caps = ring_caps(ch->ring);
+	ch->caps.lwsocket = caps->install && caps->slots;
+	ch->caps.sockopt = caps->sockopt;
+	ch->batch = p->batch;
+	*out = ch;
+	return 0;
+
+fail_buffers:
+	bufring_close(&ch->buffers);
+fail_handles:
+	handle_table_close(&ch->handles);
+fail_ring:
+	ring_close(ch->ring);
+fail:
+	sys_unmap(ch, CHANNEL_BYTES);
+	return ret;
+}
+
+void mp_destroy(struct mp_channel *ch)
+{
+	ring_close(ch->ring);
+	bufring_close(&ch->buffers);
+	handle_table_close(&ch->handles);
+	sys_unmap(ch->scratch, scratch_bytes(ch));
+	sys_unmap(ch, CHANNEL_BYTES);
+}
+
+void mp_forget(struct mp_channel *ch)
+{
+	ring_forget(ch->ring);
+	handle_table_close(&ch->handles);
+	sys_unmap(ch->scratch, scratch_bytes(ch));
+	/* The buffers stay: sockets that were inherited may hold some. */
+}
+
+const struct mp_caps *mp_caps(const struct mp_channel *ch)
+{
+	return &ch->caps;
+}
+
+int mp_fd(const struct mp_channel *ch)
+{
+	return ring_fd(ch->ring);
+}
+
+void mp_moved(struct mp_channel *ch, int fd)
+{
+	ring_moved(ch->ring, fd);
+}
+
+int mp_register(struct mp_channel *ch, void *owner)
+{
+	return handle_open(&ch->handles, owner);
+}
+
+void mp_unregister(struct mp_channel *ch, uint32_t handle)
+{
+	handle_close(&ch->handles, handle);
+}
+
+/* --- the batch ---------------------------------------------------------- */
+
+static void count_enter(struct mp_channel *ch)
+{
+	stat_inc(STAT_enters);
+	stat_add(STAT_submitted, ring_queued(ch->ring));
+	ch->scratch_used = 0;
+	ch->announced = 0;
+}
+
+bool mp_announce(struct mp_channel *ch)
+{
+	return ++ch->announced >= ch->batch;
+}
+
+int mp_flush(struct mp_channel *ch)
+{
+	int ret;
+
+	if (!ring_queued(ch->ring))
+		return 0;
+	count_enter(ch);
+	ret = ring_submit(ch->ring);
+	return ret < 0 ? ret : 0;
+}
+
+int mp_flush_reap(struct mp_channel *ch)
+{
+	int ret;
+
+	count_enter(ch);
+	ret = ring_reap(ch->ring);
+	return ret < 0 ? ret : 0;
+}
+
+int mp_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
+{
+	count_enter(ch);
+	return ring_wait(ch->ring, timeout_ns, mask);
+}
+
+/* Requests that belong together need their entries in one piece. */
+static void need_room(struct mp_channel *ch, unsigned int entries)
+{
+	if (ring_room(ch->ring) < entries || ch->scratch_used >= ch->entries)
+		mp_flush(ch);
+}
+
+static uint64_t cookie_of(struct mp_channel *ch, uint32_t handle, enum mp_op op)
+{
+	return cookie_make(op, handle_gen(&ch->handles, handle), handle);
+}
+
+/* --- requests ----------------------------------------------------------- */
+
+void mp_accept(struct mp_channel *ch, uint32_t handle, int fd,
+	       struct sockaddr_storage *addr, socklen_t *len, bool lwsocket)
+{
+	need_room(ch, 1);
+	ring_accept(ch->ring, cookie_of(ch, handle, MP_OP_ACCEPT), fd, addr,
+		    len, lwsocket);
+}
+
+void mp_recv(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+{
+	need_room(ch, 1);
+	ring_recv(ch->ring, cookie_of(ch, handle, MP_OP_RECV), f, BUFFER_GROUP,
+		  false);
+}
+
+void mp_recv_stream(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+{
+	need_room(ch, 1);
+	ring_recv(ch->ring, cookie_of(ch, handle, MP_OP_RECV), f, BUFFER_GROUP,
+		  true);
+}
+
+/* SENDMSG's header must live until it is submitted, not longer. */
+static void queue_send(struct mp_channel *ch, uint32_t handle,
+		       struct mp_file f, const struct iovec *iov,
+		       unsigned int count, int flags, bool link)
+{
+	uint64_t cookie = cookie_of(ch, handle, MP_OP_SEND);
+	struct scratch *s;
+
+	flags |= MSG_WAITALL | MSG_NOSIGNAL;
+	if (count == 1) {
+		ring_send(ch->ring, cookie, f, iov->iov_base, iov->iov_len,
+			  flags, link);
+		return;
+	}
+	s = &ch->scratch[ch->scratch_used++];
+	if (count > SEND_PARTS)
+		count = SEND_PARTS;
+	memset(&s->msg, 0, sizeof(s->msg));
+	memcpy(s->iov, iov, count * sizeof(*iov));
+	s->msg.msg_iov = s->iov;
+	s->msg.msg_iovlen = count;
+	ring_sendv(ch->ring, cookie, f, &s->msg, flags, link);
+}
+
+void mp_send(struct mp_channel *ch, uint32_t handle, struct mp_file f,
+	     const struct iovec *iov, unsigned int count, int flags)
+{
+	need_room(ch, 1);
+	queue_send(ch, handle, f, iov, count, flags, false);
+}
+
+void mp_send_close(struct mp_channel *ch, uint32_t handle, struct mp_file f,
+		   const struct iovec *iov, unsigned int count, int flags)
+{
+	need_room(ch, 2);
+	queue_send(ch, handle, f, iov, count, flags | MSG_MORE, true);
+	ring_close_file(ch->ring, cookie_of(ch, handle, MP_OP_CLOSE), f);
+}
+
+void mp_close(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+{
+	need_room(ch, 1);
+	ring_close_file(ch->ring, cookie_of(ch, handle, MP_OP_CLOSE), f);
+}
+
+void mp_poll(struct mp_channel *ch, uint32_t handle, struct mp_file f,
+	     unsigned int events, bool stream)
+{
+	need_room(ch, 1);
+	ring_poll(ch->ring, cookie_of(ch, handle, MP_OP_POLL), f, events,
+		  stream);
+}
+
+void mp_setsockopt(struct mp_channel *ch, uint32_t handle, struct mp_file f,
+		   int level, int name, const void *val, unsigned int len)
+{
+	struct scratch *s;
+
+	need_room(ch, 1);
+	s = &ch->scratch[ch->scratch_used++];
+	memcpy(s->option, val, len);
+	ring_setsockopt(ch->ring, cookie_of(ch, handle, MP_OP_SETOPT), f,
+			level, name, s->option, (int)len);
+}
+
+void mp_cancel(struct mp_channel *ch, uint32_t handle, enum mp_op op)
+{
+	need_room(ch, 1);
+	ring_cancel(ch->ring, cookie_make(MP_OP_NONE, 0, 0),
+		    cookie_of(ch, handle, op));
+}
+
+/* --- calls: one request, waited for -------------------------------------- */
+
+static uint64_t call_cookie(struct mp_channel *ch)
+{
+	need_room(ch, 1);
+	return cookie_make(MP_OP_SYNC, ++ch->sync_seq, 0);
+}
+
+/* The request completes while it is submitted (none of the calls below can
+ * wait), so its completion is there after one enter, among others that keep
+ * their turn. */
+static int finish_call(struct mp_channel *ch, uint64_t cookie)
+{
+	int res = -EIO;
+
+	while (!ring_find(ch->ring, cookie, &res)) {
+		int ret = mp_flush_reap(ch);
+
+		if (ret < 0 && ret != -EINTR)
+			return ret;
+	}
+	return res;
+}
+
+int mp_call_install(struct mp_channel *ch, int slot)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_install(ch->ring, cookie, slot);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_send(struct mp_channel *ch, struct mp_file f,
+		 const struct msghdr *msg, int flags)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_sendv(ch->ring, cookie, f, msg,
+		   flags | MSG_DONTWAIT | MSG_NOSIGNAL, false);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_recv(struct mp_channel *ch, struct mp_file f, struct msghdr *msg,
+		 int flags)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_recv_into(ch->ring, cookie, f, msg, flags | MSG_DONTWAIT);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_getsockopt(struct mp_channel *ch, struct mp_file f, int name,
+		       void *val, int len)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_getsockopt(ch->ring, cookie, f, SOL_SOCKET, name, val, len);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_inq(struct mp_channel *ch, struct mp_file f)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_siocinq(ch->ring, cookie, f);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_outq(struct mp_channel *ch, struct mp_file f)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_siocoutq(ch->ring, cookie, f);
+	return finish_call(ch, cookie);
+}
+
+int mp_call_close(struct mp_channel *ch, struct mp_file f)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_close_file(ch->ring, cookie, f);
+	return finish_call(ch, cookie);
+}
+
+/* --- completions --------------------------------------------------------- */
+
+bool mp_ready(const struct mp_channel *ch)
+{
+	return ring_ready(ch->ring);
+}
+
+bool mp_has_work(const struct mp_channel *ch)
+{
+	return ring_ready(ch->ring) || ring_pending_work(ch->ring);
+}
+
+/* A completion that nobody waits for must not keep what it brought. */
+static void drop(struct mp_channel *ch, const struct ring_event *re)
+{
+	if (re->flags & RING_F_BUFFER)
+		bufring_put(&ch->buffers, re->buffer);
+	if (cookie_op(re->cookie) != MP_OP_NONE)
+		stat_inc(STAT_stale);
+}
+
+bool mp_dispatch(struct mp_channel *ch, struct mp_event *ev)
+{
+	struct ring_event re;
+
+	while (ring_next(ch->ring, &re)) {
+		ev->handle = cookie_index(re.cookie);
+		if (re.flags & RING_F_BUFFER)
+			bufring_take(&ch->buffers);
+		ev->op = cookie_op(re.cookie);
+		ev->owner = ev->op == MP_OP_NONE ? NULL :
+			handle_owner(&ch->handles, ev->handle,
+				     cookie_gen(re.cookie));
+		if (!ev->owner) {
+			drop(ch, &re);
+			continue;
+		}
+		stat_inc(STAT_completed);
+		ev->result = re.res;
+		ev->more = re.flags & RING_F_MORE;
+		ev->nonempty = re.flags & RING_F_NONEMPTY;
+		ev->buffer = re.buffer;
+		ev->data = re.flags & RING_F_BUFFER ?
+				   bufring_data(&ch->buffers, re.buffer) :
+				   NULL;
+		return true;
+	}
+	return false;
+}
+
+void mp_put_buffer(struct mp_channel *ch, unsigned int buffer)
+{
+	bufring_put(&ch->buffers, buffer);
+}
+
+bool mp_buffers_low(const struct mp_channel *ch)
+{
+	return ch->buffers.lent > ch->buffers.count / 2;
+}

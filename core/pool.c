@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* See pool.h. */
+#include "pool.h"
+#include "sys.h"
+
+void *pool_get(struct pool *p)
+{
+	void *object = p->free;
+
+	if (object) {
+		p->free = *(void **)object;
+		p->used++;
+		return object;
+	}
+	if ((size_t)(p->end - p->next) < p->size) {
+		char *block = sys_map(p->block, MAP_PRIVATE);
+
+		if (!block)
+			return NULL;
+		p->next = block;
+		p->end = block + p->block;
+	}
+	object = p->next;
+	p->next += p->size;
+	p->used++;
+	return object;
+}
+
+void pool_put(struct pool *p, void *object)
+{
+	*(void **)object = p->free;
+	p->free = object;
+	p->used--;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: calls that block, before which queued output goes out.
+ * Owns: nothing. Threads: any.
+ */
+#include "entry.h"
+
+#define AFTER_FLUSH(call)                                                 \
+	do {                                                              \
+		thread_before_block();                                    \
+		return call;                                              \
+	} while (0)
+
+SHIM_EXPORT unsigned int sleep(unsigned int seconds)
+{
+	AFTER_FLUSH(real.sleep(seconds));
+}
+
+SHIM_EXPORT int usleep(useconds_t us)
+{
+	AFTER_FLUSH(real.usleep(us));
+}
+
+SHIM_EXPORT int nanosleep(const struct timespec *wait, struct timespec *left)
+{
+	AFTER_FLUSH(real.nanosleep(wait, left));
+}
+
+SHIM_EXPORT int clock_nanosleep(clockid_t clock, int flags,
+				const struct timespec *wait,
+				struct timespec *left)
+{
+	AFTER_FLUSH(real.clock_nanosleep(clock, flags, wait, left));
+}
+
+SHIM_EXPORT int pause(void)
+{
+	AFTER_FLUSH(real.pause());
+}
+
+SHIM_EXPORT int sigsuspend(const sigset_t *mask)
+{
+	AFTER_FLUSH(real.sigsuspend(mask));
+}
+
+SHIM_EXPORT int sigwait(const sigset_t *set, int *sig)
+{
+	AFTER_FLUSH(real.sigwait(set, sig));
+}
+
+SHIM_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+	AFTER_FLUSH(real.sigwaitinfo(set, info));
+}
+
+SHIM_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info,
+			     const struct timespec *timeout)
+{
+	AFTER_FLUSH(real.sigtimedwait(set, info, timeout));
+}
+
+SHIM_EXPORT pid_t wait(int *status)
+{
+	AFTER_FLUSH(real.wait(status));
+}
+
+SHIM_EXPORT pid_t waitpid(pid_t pid, int *status, int options)
+{
+	AFTER_FLUSH(real.waitpid(pid, status, options));
+}
+
+SHIM_EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
+{
+	AFTER_FLUSH(real.wait3(status, options, usage));
+}
+
+SHIM_EXPORT pid_t wait4(pid_t pid, int *status, int options,
+			struct rusage *usage)
+{
+	AFTER_FLUSH(real.wait4(pid, status, options, usage));
+}
+
+SHIM_EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+	AFTER_FLUSH(real.waitid(type, id, info, options));
+}
+
+SHIM_EXPORT int pthread_join(pthread_t thread, void **result)
+{
+	AFTER_FLUSH(real.pthread_join(thread, result));
+}
+
+SHIM_EXPORT int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+	AFTER_FLUSH(real.pthread_cond_wait(cond, lock));
+}
+
+SHIM_EXPORT int pthread_cond_timedwait(pthread_cond_t *cond,
+				       pthread_mutex_t *lock,
+				       const struct timespec *until)
+{
+	AFTER_FLUSH(real.pthread_cond_timedwait(cond, lock, until));
+}
+
+SHIM_EXPORT int system(const char *command)
+{
+	AFTER_FLUSH(real.system(command));
+}
+
+SHIM_EXPORT FILE *popen(const char *command, const char *mode)
+{
+	AFTER_FLUSH(real.popen(command, mode));
+}
+
+SHIM_EXPORT int pclose(FILE *stream)
+{
+	AFTER_FLUSH(real.pclose(stream));
+}

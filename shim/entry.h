@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a libc name becomes a call on a socket of ours, or stays libc's.
+ *
+ * Owns: the way in and out. Invariant: the miss path (not our number) takes
+ * no lock, allocates nothing and leaves errno alone.
+ * Called by: the entry points only.
+ */
+#ifndef SHIM_ENTRY_H
+#define SHIM_ENTRY_H
+
+#include "fdtable.h"
+#include "real.h"
+#include "shim.h"
+#include "thread.h"
+
+/* What a body says when libc should do it after all. */
+#define SHIM_PASS (-4095L)
+
+/* The socket of a number, its lock held; or NULL and *ret: SHIM_PASS when it
+ * is not ours, else -errno. */
+struct vsock *entry_lock(int fd, long *ret);
+
+/*
+ * The body of a libc function: *ours* is evaluated with `vs` locked, *libc*
+ * when the number is not ours or *ours* is SHIM_PASS.
+ */
+#define SHIM_CALL(number, ours, libc)                                     \
+	do {                                                              \
+		struct vsock *vs;                                         \
+		struct thread *th_;                                       \
+		long ret_;                                                \
+		if (likely(!fd_object(number)))                           \
+			return libc;                                      \
+		vs = entry_lock(number, &ret_);                           \
+		if (vs) {                                                 \
+			th_ = vs->th;                                     \
+			ret_ = (ours);                                    \
+			lock_give(&th_->lock);                            \
+		}                                                         \
+		if (ret_ == SHIM_PASS)                                    \
+			return libc;                                      \
+		return (__typeof__(libc))shim_return(ret_);               \
+	} while (0)
+
+/* In a child of raw clone(): the page was wiped, nothing is ours. */
+void entry_forked(void);
+
+/* True in a vfork child: it shares our memory and must not touch it. */
+bool entry_foreign_process(void);
+
+/* Bodies shared between families. Each has the socket locked. */
+long entry_close(struct vsock *vs, int fd);
+
+#endif

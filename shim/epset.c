@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* See epset.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "handover.h"
+#include "listener.h"
+#include "ready.h"
+#include "thread.h"
+#include "vsock.h"
+
+static struct pool set_pool = POOL_INIT(sizeof(struct epset), 16384);
+
+struct epset *ep_new(int fd)
+{
+	struct epset *set;
+
+	if (!lock_take(&shim_lock))
+		return NULL;
+	set = pool_get(&set_pool);
+	lock_give(&shim_lock);
+	if (!set)
+		return NULL;
+	memset(set, 0, sizeof(*set));
+	set->kind = OBJ_SET;
+	set->fd = fd;
+	list_init(&set->members);
+	list_init(&set->ready);
+	return set;
+}
+
+static void detach(struct epset *set)
+{
+	if (!set->th)
+		return;
+	list_remove(&set->owned);
+	if (set->handle && set->th->ch) {
+		if (set->poll_armed)
+			mp_cancel(set->th->ch, set->handle, MP_OP_POLL);
+		mp_unregister(set->th->ch, set->handle);
+	}
+	set->handle = 0;
+	set->poll_armed = false;
+	set->th = NULL;
+}
+
+void ep_free(struct epset *set)
+{
+	while (!list_empty(&set->members))
+		ep_remove(list_entry(set->members.next, struct epent, member));
+	detach(set);
+	set->kind = OBJ_NONE;
+	/* The memory stays a set's: a look-up that raced finds OBJ_NONE. */
+	pool_put(&set_pool, set);
+}
+
+struct epent *ep_find(struct epset *set, const struct vsock *vs, int fd)
+{
+	struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		if (e->set == set && e->fd == fd)
+			return e;
+	return NULL;
+}
+
+static void make_ready(struct epent *e)
+{
+	if (e->armed && !list_linked(&e->ready))
+		list_append(&e->set->ready, &e->ready);
+}
+
+int ep_add(struct epset *set, struct vsock *vs, int fd,
+	   const struct epoll_event *ev)
+{
+	struct epent *e = &vs->first;
+
+	if (ep_find(set, vs, fd))
+		return -EEXIST;
+	if (e->set) {
+		e = pool_get(&vs->th->ents_pool);
+		if (!e)
+			return -ENOMEM;
+	}
+	*e = (struct epent){
+		.set = set, .vs = vs, .fd = fd,
+		.embedded = e == &vs->first,
+	};
+	e->next = vs->ents;
+	vs->ents = e;
+	list_append(&set->members, &e->member);
+	ep_modify(e, ev);
+	return 0;
+}
+
+/* A change of interest reports what is true now, also with EPOLLET. */
+void ep_modify(struct epent *e, const struct epoll_event *ev)
+{
+	e->events = ev->events | EPOLLERR | EPOLLHUP;
+	e->data = ev->data.u64;
+	e->armed = true;
+	e->seen_in = e->vs->in_edge - 1;
+	e->seen_out = e->vs->out_edge - 1;
+	make_ready(e);
+	vs_touch(e->vs);
+}
+
+void ep_remove(struct epent *e)
+{
+	struct epent **p = &e->vs->ents;
+
+	while (*p != e)
+		p = &(*p)->next;
+	*p = e->next;
+	list_remove(&e->member);
+	list_remove(&e->ready);
+	e->set = NULL;
+	if (e->vs->life == VS_LISTEN)
+		vs_touch(e->vs);
+	if (!e->embedded)
+		pool_put(&e->vs->th->ents_pool, e);
+}
+
+void ep_forget(struct vsock *vs, int fd)
+{
+	struct epent *e, *next;
+
+	for (e = vs->ents; e; e = next) {
+		next = e->next;
+		if (fd < 0 || e->fd == fd)
+			ep_remove(e);
+	}
+}
+
+void ep_notify(struct vsock *vs)
+{
+	struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		make_ready(e);
+}
+
+void ep_complete(struct epset *set, const struct mp_event *ev)
+{
+	if (!ev->more)
+		set->poll_armed = false;
+	if (ev->result > 0)
+		set->foreign = true;
+}
+
+void ep_arm(struct epset *set)
+{
+	if (!set->has_foreign || set->poll_armed || !set->handle)
+		return;
+	set->poll_armed = true;
+	mp_poll(set->th->ch, set->handle, (struct mp_file){ .fd = set->fd },
+		EPOLLIN, true);
+}
+
+/* What the entry would report now. Edge-triggered: only when something
+ * arrived or drained since, and then all that is true, as in the kernel. */
+static uint32_t pending(const struct epent *e)
+{
+	uint32_t mask = vs_ready(e->vs) & e->events;
+	bool in, out;
+
+	if (!e->armed)
+		return 0;
+	if (!(e->events & EPOLLET))
+		return mask;
+	in = e->seen_in != e->vs->in_edge;
+	out = e->seen_out != e->vs->out_edge;
+	return in || out ? mask : 0;
+}
+
+bool ep_has_ready(struct epset *set)
+{
+	struct list *node = set->ready.next, *next;
+
+	for (; node != &set->ready; node = next) {
+		struct epent *e = list_entry(node, struct epent, ready);
+
+		next = node->next;
+		if (pending(e))
+			return true;
+		list_remove(node);
+	}
+	return false;
+}
+
+static void report(struct epent *e, uint32_t mask, struct epoll_event *out)
+{
+	out->events = mask;
+	out->data.u64 = e->data;
+	e->seen_in = e->vs->in_edge;
+	e->seen_out = e->vs->out_edge;
+	if (e->events & EPOLLONESHOT)
+		e->armed = false;
+	if (e->vs->life == VS_LISTEN)
+		listener_reported(e->vs);
+	if (e->armed && !(e->events & EPOLLET))
+		make_ready(e);		/* level: looked at again, last */
+}
+
+static int collect_ours(struct epset *set, struct epoll_event *events, int max)
+{
+	struct list *last = set->ready.prev;
+	int n = 0;
+
+	while (n < max && !list_empty(&set->ready)) {
+		struct list *node = list_pop(&set->ready);
+		struct epent *e = list_entry(node, struct epent, ready);
+		uint32_t mask = pending(e);
+
+		if (mask)
+			report(e, mask, &events[n++]);
+		if (node == last)
+			break;		/* each entry once */
+	}
+	return n;
+}
+
+static int collect_kernel(struct epset *set, struct epoll_event *events,
+			  int max)
+{
+	int n;
+
+	if (!set->foreign || max <= 0)
+		return 0;
+	n = sys_epoll_wait0(set->fd, events, max);
+	if (n <= 0)
+		set->foreign = false;
+	return n > 0 ? n : 0;
+}
+
+int ep_collect(struct epset *set, struct epoll_event *events, int max)
+{
+	int n;
+
+	set->kernel_first = !set->kernel_first;
+	if (set->kernel_first) {
+		n = collect_kernel(set, events, max);
+		return n + collect_ours(set, events + n, max - n);
+	}
+	n = collect_ours(set, events, max);
+	return n + collect_kernel(set, events + n, max - n);
+}
+
+void ep_attach(struct epset *set, struct thread *th)
+{
+	int handle = mp_register(th->ch, set);
+
+	set->handle = handle > 0 ? (uint32_t)handle : 0;
+	set->th = th;
+	list_append(&th->sets, &set->owned);
+}
+
+void ep_make_plain(struct epset *set, enum stat_id reason)
+{
+	struct list *node, *next;
+
+	set->plain = true;
+	if (!set->th)
+		return;
+	for (node = set->th->socks.next; node != &set->th->socks; node = next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+		struct epent *e = vs->ents;
+
+		next = node->next;
+		while (e && e->set != set)
+			e = e->next;
+		if (e)
+			vs_give_back(vs, reason);
+	}
+}
+
+/* --- before a thread waits: everything is in the kernel's set ---------------- */
+
+static struct candidate *find_candidate(struct epset *set, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->candidate_count; i++)
+		if (set->candidates[i].fd == fd)
+			return &set->candidates[i];
+	return NULL;
+}
+
+void ep_note_candidate(struct epset *set, int op, int fd,
+		       const struct epoll_event *ev)
+{
+	struct candidate *c = find_candidate(set, fd);
+
+	if (op == EPOLL_CTL_DEL) {
+		if (c)
+			*c = set->candidates[--set->candidate_count];
+		return;
+	}
+	/* Beyond these the descriptors stay in the kernel's set. */
+	if (!c && set->candidate_count == EP_CANDIDATES)
+		return;
+	if (!c)
+		c = &set->candidates[set->candidate_count++];
+	c->fd = fd;
+	c->ev = *ev;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Epoll sets.
+ *
+ * Owns: struct epset and its entries. Invariants: a descriptor of ours is
+ * either an entry here or in the kernel's set, never both; the kernel's set
+ * is watched by the ring, so there is one place to sleep.
+ * Called by: wait (down), vsock and thread (up). The lock of the set's
+ * thread is held, or shim_lock while it has none.
+ */
+#ifndef SHIM_EPSET_H
+#define SHIM_EPSET_H
+
+#include "shim.h"
+
+/* A set for the kernel's epoll descriptor *fd*; NULL without memory. */
+struct epset *ep_new(int fd);
+void ep_free(struct epset *set);
+
+static inline struct lock *ep_lock(struct epset *set)
+{
+	return set->th ? &set->th->lock : &shim_lock;
+}
+
+struct epent *ep_find(struct epset *set, const struct vsock *vs, int fd);
+
+/* As epoll_ctl(2): 0 or -errno. */
+int ep_add(struct epset *set, struct vsock *vs, int fd,
+	   const struct epoll_event *ev);
+void ep_modify(struct epent *e, const struct epoll_event *ev);
+void ep_remove(struct epent *e);
+
+/* Forgets the socket in every set; with *fd* >= 0 only that number. */
+void ep_forget(struct vsock *vs, int fd);
+
+/* Up: the socket's facts changed. */
+void ep_notify(struct vsock *vs);
+
+/* Up: the kernel's set has something, or the watch on it ended. */
+void ep_complete(struct epset *set, const struct mp_event *ev);
+
+/* Down: the watch on the kernel's set, before the thread sleeps. */
+void ep_arm(struct epset *set);
+
+/* Does any entry of ours have something to report? */
+bool ep_has_ready(struct epset *set);
+
+/* Takes up to *max* events, ours and the kernel's: how many. */
+int ep_collect(struct epset *set, struct epoll_event *events, int max);
+
+/* Binds the set to the thread that waits on it. */
+void ep_attach(struct epset *set, struct thread *th);
+
+/* While no thread waits on the set, epoll_ctl() is the kernel's own; what was
+ * added is remembered and looked at when a thread first waits. */
+void ep_note_candidate(struct epset *set, int op, int fd,
+		       const struct epoll_event *ev);
+
+/* Every socket goes back to the kernel's set, now and later. */
+void ep_make_plain(struct epset *set, enum stat_id reason);
+
+#endif

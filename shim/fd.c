@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: the descriptor table as the program sees it.
+ * Owns: nothing. Threads: any.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "rx.h"
+#include "tx.h"
+#include "vsock.h"
+
+/* --- close ------------------------------------------------------------------- */
+
+static void close_set(struct epset *set, int fd)
+{
+	struct lock *lock = ep_lock(set);
+
+	if (!lock_take(lock))
+		return;
+	fd_set_object(fd, NULL);
+	ep_free(set);
+	lock_give(lock);
+}
+
+/* SHIM_PASS when the kernel should close the number. */
+static long close_number(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	switch (object ? *(uint8_t *)object : OBJ_NONE) {
+	case OBJ_SET:
+		close_set(object, fd);
+		return SHIM_PASS;
+	case OBJ_PRIVATE:
+	case OBJ_HELD:
+		return -EBADF;
+	case OBJ_SOCK:
+		vs = entry_lock(fd, &ret);
+		if (!vs)
+			return ret;
+		th = vs->th;
+		ret = entry_close(vs, fd);
+		lock_give(&th->lock);
+		return ret;
+	default:
+		return SHIM_PASS;
+	}
+}
+
+SHIM_EXPORT int close(int fd)
+{
+	long ret;
+
+	if (likely(!fd_object(fd)))
+		return real.close(fd);
+	ret = close_number(fd);
+	return ret == SHIM_PASS ? real.close(fd) : (int)shim_return(ret);
+}
+
+/* A range is closed in runs between the numbers that need more than that. */
+static int close_runs(unsigned int first, unsigned int last, int flags)
+{
+	unsigned int fd, run = first;
+	unsigned int end = last < FD_TABLE_MAX ? last : FD_TABLE_MAX - 1;
+
+	for (fd = first; fd <= end; fd++) {
+		if (likely(!fd_object((int)fd)))
+			continue;
+		if (run < fd)
+			sys_call3(SYS_close_range, run, fd - 1, flags);
+		if (!(flags & CLOSE_RANGE_CLOEXEC))
+			close((int)fd);
+		run = fd + 1;
+	}
+	return run > last ? 0 : (int)sys_call3(SYS_close_range, run, last,
+					       flags);
+}
+
+SHIM_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (first > last || !shim_alive || entry_foreign_process())
+		return real.close_range(first, last, flags);
+	return (int)shim_return(close_runs(first, last, flags));
+}
+
+SHIM_EXPORT void closefrom(int first)
+{
+	if (!shim_alive || entry_foreign_process())
+		real.closefrom(first);
+	else
+		close_runs(first < 0 ? 0 : (unsigned int)first, ~0u, 0);
+}
+
+/* --- dup ----------------------------------------------------------------------- */
+
+/* LIMIT: bytes that were read ahead before the copy was made are found under
+ * the first number only. */
+static long dup_socket(struct vsock *vs)
+{
+	if (vs->depth == DEPTH_GIVEN || vs->listener)
+		return SHIM_PASS;
+	vs_quiesce(vs);
+	vs_give_back(vs, STAT_handover_dup);
+	return SHIM_PASS;
+}
+
+/* Before a number of ours is copied: it must be a real descriptor. */
+static long before_dup(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	switch (object ? *(uint8_t *)object : OBJ_NONE) {
+	case OBJ_PRIVATE:
+	case OBJ_HELD:
+		return -EBADF;
+	case OBJ_SET: {
+		struct lock *lock = ep_lock(object);
+
+		if (lock_take(lock)) {
+			ep_make_plain(object, STAT_handover_poll);
+			lock_give(lock);
+		}
+		return SHIM_PASS;
+	}
+	case OBJ_SOCK:
+		vs = entry_lock(fd, &ret);
+		if (!vs)
+			return ret;
+		th = vs->th;
+		ret = dup_socket(vs);
+		lock_give(&th->lock);
+		return ret;
+	default:
+		return SHIM_PASS;
+	}
+}
+
+SHIM_EXPORT int dup(int fd)
+{
+	long ret = likely(!fd_object(fd)) ? SHIM_PASS : before_dup(fd);
+
+	return ret == SHIM_PASS ? real.dup(fd) : (int)shim_return(ret);
+}
+
+/* Before dup2() replaces what is on a number: as if it were closed, but the
+ * number itself stays taken. */
+static void before_replace(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	switch (object ? *(uint8_t *)object : OBJ_NONE) {
+	case OBJ_HELD:
+		fd_unhold(fd);
+		break;
+	case OBJ_SET:
+		close_set(object, fd);
+		break;
+	case OBJ_SOCK:
+		vs = entry_lock(fd, &ret);
+		if (!vs)
+			break;
+		th = vs->th;
+		if (vs->depth == DEPTH_FD && !vs->listener)
+			vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		else if (!vs->listener && vs->depth != DEPTH_GIVEN)
+			vs->fd = -1;
+		fd_set_object(fd, NULL);
+		if (vs->depth != DEPTH_GIVEN && --vs->refs == 0)
+			vs_close(vs);
+		lock_give(&th->lock);
+		break;
+	}
+}
+
+static long dup_onto(int fd, int to)
+{
+	long ret = before_dup(fd);
+
+	if (ret == SHIM_PASS && fd != to)
+		before_replace(to);
+	return ret;
+}
+
+SHIM_EXPORT int dup2(int fd, int to)
+{
+	long ret = SHIM_PASS;
+
+	if (unlikely(fd_object(fd) || fd_object(to)))
+		ret = dup_onto(fd, to);
+	return ret == SHIM_PASS ? real.dup2(fd, to) : (int)shim_return(ret);
+}
+
+SHIM_EXPORT int dup3(int fd, int to, int flags)
+{
+	long ret = SHIM_PASS;
+
+	if (unlikely(fd_object(fd) || fd_object(to)))
+		ret = dup_onto(fd, to);
+	return ret == SHIM_PASS ? real.dup3(fd, to, flags) :
+				  (int)shim_return(ret);
+}
+
+/* --- fcntl and ioctl ------------------------------------------------------------- */
+
+static long set_nonblock(struct vsock *vs, bool on)
+{
+	vs->nonblock = on;
+	if (!on && !vs->listener && vs->depth != DEPTH_GIVEN)
+		vs_give_back(vs, STAT_handover_blocking);
+	return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
+}
+
+static long fcntl_socket(struct vsock *vs, int fd, int cmd, long arg)
+{
+	long ret;
+
+	if (vs->depth == DEPTH_GIVEN || vs->listener)
+		return SHIM_PASS;
+	switch (cmd) {
+	case F_GETFL:
+		if (vs->depth != DEPTH_LW)
+			return SHIM_PASS;
+		return O_RDWR | (vs->nonblock ? O_NONBLOCK : 0);
+	case F_SETFL:
+		if (arg & (O_ASYNC | O_DIRECT) && vs->depth == DEPTH_LW) {
+			ret = vs_materialise(vs, STAT_mat_option);
+			if (ret)
+				return ret;
+		}
+		return set_nonblock(vs, arg & O_NONBLOCK);
+	case F_GETFD:
+		if (vs->depth != DEPTH_LW)
+			return SHIM_PASS;
+		return vs->cloexec ? FD_CLOEXEC : 0;
+	case F_SETFD:
+		vs->cloexec = arg & FD_CLOEXEC;
+		return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return dup_socket(vs);
+	default:
+		ret = vs_materialise(vs, STAT_mat_option);
+		return ret ? ret : SHIM_PASS;
+	}
+}
+
+static long fcntl_number(int fd, int cmd, long arg)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	switch (*(uint8_t *)object) {
+	case OBJ_PRIVATE:
+	case OBJ_HELD:
+		return -EBADF;
+	case OBJ_SET:
+		return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ?
+			       before_dup(fd) : SHIM_PASS;
+	case OBJ_SOCK:
+		vs = entry_lock(fd, &ret);
+		if (!vs)
+			return ret;
+		th = vs->th;
+		ret = fcntl_socket(vs, fd, cmd, arg);
+		lock_give(&th->lock);
+		return ret;
+	default:
+		return SHIM_PASS;
+	}
+}
+
+/* Every command takes at most one argument of a register's size. */
+#define FCNTL_BODY(libc)                                                  \
+	va_list ap;                                                       \
+	void *arg;                                                        \
+	long ret = SHIM_PASS;                                             \
+	va_start(ap, cmd);                                                \
+	arg = va_arg(ap, void *);                                         \
+	va_end(ap);                                                       \
+	if (unlikely(fd_object(fd)))                                      \
+		ret = fcntl_number(fd, cmd, (long)arg);                   \
+	return ret == SHIM_PASS ? libc(fd, cmd, arg) : (int)shim_return(ret)
+
+SHIM_EXPORT int fcntl(int fd, int cmd, ...)
+{
+	FCNTL_BODY(real.fcntl);
+}
+
+SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
+{
+	FCNTL_BODY(real.fcntl64);
+}
+
+static long give_count(int *to, int n)
+{
+	if (!to)
+		return -EFAULT;
+	*to = n;
+	return 0;
+}
+
+static long ioctl_socket(struct vsock *vs, unsigned long request, void *arg)
+{
+	long ret;
+
+	if (vs->listener || (vs->depth == DEPTH_GIVEN && request != FIONREAD))
+		return SHIM_PASS;
+	switch (request) {
+	case FIONREAD:
+		return give_count(arg, rx_readable(vs));
+	case FIONBIO:
+		return arg ? set_nonblock(vs, *(int *)arg) : -EFAULT;
+	case FIOCLEX:
+	case FIONCLEX:
+		vs->cloexec = request == FIOCLEX;
+		return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
+	case SIOCOUTQ:
+		if (vs_mine(vs) && vs->depth == DEPTH_LW) {
+			ret = mp_call_outq(vs->th->ch, vs_file(vs));
+			if (ret >= 0)
+				return give_count(arg, (int)ret +
+						  (int)vs->tx_bytes);
+		}
+		break;
+	}
+	ret = vs_materialise(vs, STAT_mat_option);
+	return ret ? ret : SHIM_PASS;
+}
+
+SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	SHIM_CALL(fd, ioctl_socket(vs, request, arg),
+		  real.ioctl(fd, request, arg));
+}
+
+/* --- stat -------------------------------------------------------------------------- */
+
+static long stat_number(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	if (*(uint8_t *)object == OBJ_PRIVATE ||
+	    *(uint8_t *)object == OBJ_HELD)
+		return -EBADF;
+	vs = entry_lock(fd, &ret);
+	if (!vs)
+		return ret;
+	th = vs->th;
+	ret = vs_materialise(vs, STAT_mat_option);
+	lock_give(&th->lock);
+	return ret ? ret : SHIM_PASS;
+}
+
+#define STAT_BODY(number, libc)                                           \
+	long ret = likely(!fd_object(number)) ? SHIM_PASS :               \
+						stat_number(number);      \
+	return ret == SHIM_PASS ? libc : (int)shim_return(ret)
+
+SHIM_EXPORT int fstat(int fd, struct stat *st)
+{
+	STAT_BODY(fd, real.fstat(fd, st));
+}
+
+SHIM_EXPORT int fstat64(int fd, struct stat64 *st)
+{
+	STAT_BODY(fd, real.fstat64(fd, st));
+}
+
+SHIM_EXPORT int __fxstat(int version, int fd, struct stat *st)
+{
+	STAT_BODY(fd, real.__fxstat(version, fd, st));
+}
+
+SHIM_EXPORT int __fxstat64(int version, int fd, struct stat64 *st)
+{
+	STAT_BODY(fd, real.__fxstat64(version, fd, st));
+}
+
+SHIM_EXPORT int fstatat(int fd, const char *path, struct stat *st, int flags)
+{
+	STAT_BODY(fd, real.fstatat(fd, path, st, flags));
+}
+
+SHIM_EXPORT int fstatat64(int fd, const char *path, struct stat64 *st,
+			  int flags)
+{
+	STAT_BODY(fd, real.fstatat64(fd, path, st, flags));
+}
+
+SHIM_EXPORT int statx(int fd, const char *path, int flags, unsigned int mask,
+		      struct statx *st)
+{
+	STAT_BODY(fd, real.statx(fd, path, flags, mask, st));
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* See fdtable.h. */
+#include <errno.h>
+
+#include "fdtable.h"
+
+void *fd_table[FD_TABLE_MAX];
+
+/* Our own descriptors go above the soft limit, but not so far that the
+ * kernel's table grows large: it is copied by every fork. */
+#define HIDE_BASE_MAX 4096
+
+/* At most this many free numbers are held; a bitmap keeps the lowest first. */
+#define HELD_MAX 65536
+#define WORD_BITS 64
+
+static struct lock number_lock;
+static uint64_t held_bits[HELD_MAX / WORD_BITS];
+static int held_count;
+static int held_first;		/* no bit is set in words before this one */
+static int anchor = -1;
+static uint8_t private_object = OBJ_PRIVATE;
+static uint8_t held_object = OBJ_HELD;
+
+static rlim_t soft_limit(void)
+{
+	struct rlimit lim;
+
+	return sys_prlimit(RLIMIT_NOFILE, NULL, &lim) ? 1024 : lim.rlim_cur;
+}
+
+int fd_hide(int fd)
+{
+	struct rlimit old, raised;
+	int base, moved = -1;
+
+	if (!sys_prlimit(RLIMIT_NOFILE, NULL, &old) &&
+	    old.rlim_cur < old.rlim_max) {
+		base = old.rlim_cur < HIDE_BASE_MAX ? (int)old.rlim_cur :
+						      HIDE_BASE_MAX;
+		raised = old;
+		raised.rlim_cur = old.rlim_cur + 64 < old.rlim_max ?
+					  old.rlim_cur + 64 : old.rlim_max;
+		if (!sys_prlimit(RLIMIT_NOFILE, &raised, NULL)) {
+			moved = sys_fcntl(fd, F_DUPFD_CLOEXEC, base);
+			sys_prlimit(RLIMIT_NOFILE, &old, NULL);
+		}
+	}
+	if (moved < 0 || moved >= FD_TABLE_MAX)
+		moved = fd;
+	else
+		sys_close(fd);
+	fd_set_object(moved, &private_object);
+	return moved;
+}
+
+void fd_unhide(int fd)
+{
+	fd_set_object(fd, NULL);
+}
+
+/* O_PATH: read, write, epoll_ctl and ioctl say EBADF on every copy. */
+static int open_anchor(void)
+{
+	int fd = sys_open("/", O_PATH | O_CLOEXEC);
+
+	if (fd >= 0)
+		anchor = fd_hide(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static void hold(int fd)
+{
+	fd_set_object(fd, &held_object);
+	held_bits[fd / WORD_BITS] |= 1ull << (fd % WORD_BITS);
+	held_count++;
+	if (fd / WORD_BITS < held_first)
+		held_first = fd / WORD_BITS;
+}
+
+static int take_held(void)
+{
+	int i, fd;
+
+	if (!held_count)
+		return -1;
+	for (i = held_first; !held_bits[i]; i++)
+		;
+	held_first = i;
+	fd = i * WORD_BITS + __builtin_ctzll(held_bits[i]);
+	held_bits[i] &= held_bits[i] - 1;
+	held_count--;
+	fd_set_object(fd, NULL);
+	return fd;
+}
+
+int fd_reserve(void)
+{
+	int fd, ret = 0;
+
+	if (!lock_take(&number_lock))
+		return -EMFILE;
+	fd = take_held();
+	if (fd < 0 && anchor < 0)
+		ret = open_anchor();
+	lock_give(&number_lock);
+	if (fd >= 0 || ret < 0)
+		return fd >= 0 ? fd : ret;
+	fd = sys_fcntl(anchor, F_DUPFD_CLOEXEC, 0);
+	if (fd >= FD_TABLE_MAX) {
+		sys_close(fd);
+		return -EMFILE;
+	}
+	return fd;
+}
+
+/* Numbers in the upper half of what the program may open go back to the
+ * kernel: a program near its limit must not find them taken. */
+static bool worth_holding(int fd)
+{
+	return fd < HELD_MAX && (rlim_t)fd < soft_limit() / 2;
+}
+
+/* The limit is asked for only when a number is higher than any held before:
+ * in a steady state no system call. */
+static int known_good;
+
+static bool may_hold(int fd)
+{
+	if (fd < known_good)
+		return true;
+	if (!worth_holding(fd))
+		return false;
+	known_good = fd + 1;
+	return true;
+}
+
+void fd_release(int fd)
+{
+	bool held = false;
+
+	if (lock_take(&number_lock)) {
+		held = may_hold(fd);
+		if (held)
+			hold(fd);
+		lock_give(&number_lock);
+	}
+	if (!held)
+		sys_close(fd);
+}
+
+void fd_release_real(int fd)
+{
+	if (anchor < 0 || sys_dup3(anchor, fd, O_CLOEXEC) < 0)
+		sys_close(fd);
+	else
+		fd_release(fd);
+}
+
+bool fd_unhold(int fd)
+{
+	bool held = false;
+
+	if (!lock_take(&number_lock))
+		return false;
+	if (fd < HELD_MAX &&
+	    held_bits[fd / WORD_BITS] & 1ull << (fd % WORD_BITS)) {
+		held_bits[fd / WORD_BITS] &= ~(1ull << (fd % WORD_BITS));
+		held_count--;
+		fd_set_object(fd, NULL);
+		held = true;
+	}
+	lock_give(&number_lock);
+	return held;
+}
+
+int fd_trim(void)
+{
+	int fd, n = 0;
+
+	if (!lock_take(&number_lock))
+		return 0;
+	while ((fd = take_held()) >= 0) {
+		sys_close(fd);
+		n++;
+	}
+	lock_give(&number_lock);
+	return n;
+}
+
+void fd_table_forked(void)
+{
+	number_lock = (struct lock){ 0 };
+	fd_trim();
+}

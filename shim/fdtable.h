@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which number is what: one pointer per descriptor number.
+ *
+ * Owns: the table, the anchor file and the free list of reserved numbers.
+ * Invariant: a number that stands for a lightweight socket is held in the
+ * kernel by a copy of the anchor, so that it can't be given to anything
+ * else, and every call that we do not see fails on it with EBADF.
+ * Any thread; look-ups take no lock and are safe in signal handlers.
+ */
+#ifndef SHIM_FDTABLE_H
+#define SHIM_FDTABLE_H
+
+#include "shim.h"
+
+/* The kernel's own default ceiling (fs.nr_open). Numbers above are never
+ * ours. The table is zero pages until it is used. */
+#define FD_TABLE_MAX (1 << 20)
+
+extern void *fd_table[FD_TABLE_MAX];
+
+static inline void *fd_object(int fd)
+{
+	if (unlikely((unsigned int)fd >= FD_TABLE_MAX))
+		return NULL;
+	return __atomic_load_n(&fd_table[fd], __ATOMIC_ACQUIRE);
+}
+
+static inline void *fd_lookup(int fd, enum obj_kind kind)
+{
+	void *object = fd_object(fd);
+
+	if (likely(!object) || *(uint8_t *)object != kind)
+		return NULL;
+	return object;
+}
+
+static inline void fd_set_object(int fd, void *object)
+{
+	__atomic_store_n(&fd_table[fd], object, __ATOMIC_RELEASE);
+}
+
+/* A number for a lightweight socket: the lowest freed one, or a new copy of
+ * the anchor. The number, or -EMFILE, -ENFILE. */
+int fd_reserve(void);
+
+/* Takes a reserved number back (its table entry is cleared first). */
+void fd_release(int fd);
+
+/* Takes back a number that carries a real descriptor: closes that and holds
+ * the number again. */
+void fd_release_real(int fd);
+
+/* The program wants this very number (dup2): if it was one of the free held
+ * ones it is taken out of the list. It still carries the anchor's copy. */
+bool fd_unhold(int fd);
+
+/* Gives all free reserved numbers back to the kernel: how many. */
+int fd_trim(void);
+
+/* Moves a descriptor of our own out of the program's way, above its soft
+ * limit where the hard limit allows, and marks it. The new number. */
+int fd_hide(int fd);
+void fd_unhide(int fd);
+
+/* In a forked child. */
+void fd_table_forked(void);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* See handover.h. */
+#include <errno.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "handover.h"
+#include "listener.h"
+#include "rx.h"
+#include "thread.h"
+#include "tx.h"
+#include "vsock.h"
+
+int vs_materialise(struct vsock *vs, enum stat_id reason)
+{
+	int fd, ret;
+
+	if (vs->depth != DEPTH_LW)
+		return 0;
+	if (!vs_mine(vs))
+		return -EBUSY;
+	fd = mp_call_install(vs->th->ch, vs->slot);
+	if (fd < 0)
+		return fd;
+	/* The file was accepted with O_NONBLOCK, the program may not want. */
+	if (!vs->nonblock)
+		sys_fcntl(fd, F_SETFL, O_RDWR);
+	ret = 0;
+	if (vs->fd >= 0)
+		ret = sys_dup3(fd, vs->fd, vs->cloexec ? O_CLOEXEC : 0);
+	if (vs->fd >= 0)
+		sys_close(fd);
+	else
+		vs->fd = fd;	/* closed already: ends with the slot */
+	if (ret < 0)
+		return ret;
+	vs->depth = DEPTH_MATERIALISED;
+	stat_inc(reason);
+	return 0;
+}
+
+bool vs_quiesce(struct vsock *vs)
+{
+	bool empty;
+
+	if (!vs->th)
+		return true;
+	if (!vs_mine(vs))
+		return vs->tx_bytes == 0 && vs->rx == SLOT_IDLE;
+	empty = tx_drain(vs);
+	/* tx_drain() may have armed it again: the receive goes last. */
+	vs_quiesce_rx(vs);
+	return empty;
+}
+
+/* The last step: nothing is in flight or queued. */
+static void let_go(struct vsock *vs)
+{
+	struct epent *e;
+	int fd = vs->fd;
+
+	for (e = vs->ents; e; e = e->next) {
+		struct epoll_event ev = { .events = e->events };
+
+		ev.data.u64 = e->data;
+		if (!e->armed)
+			ev.events = e->events & EPOLLONESHOT;
+		sys_epoll_ctl(e->set->fd, EPOLL_CTL_ADD, e->fd, &ev);
+		e->set->has_foreign = true;
+		e->set->foreign = true;
+	}
+	ep_forget(vs, -1);
+	if (vs->slot >= 0)
+		mp_call_close(vs->th->ch,
+			      (struct mp_file){ .fd = vs->slot, .lw = true });
+	vs->slot = -1;
+	if (fd_object(fd) == (void *)vs)
+		fd_set_object(fd, NULL);
+	vs->refs = 0;
+	vs->life = VS_DEAD;
+	vs_put(vs);
+}
+
+bool vs_give_step(struct vsock *vs)
+{
+	if (vs->life == VS_LISTEN) {
+		if (!listener_update(vs, false) || vs->listener->queued)
+			return false;
+		let_go(vs);
+		return true;
+	}
+	if (vs->rx == SLOT_ARMED)
+		vs_quiesce_rx(vs);
+	if (vs->rx != SLOT_IDLE || vs->tx != SLOT_IDLE || vs->options ||
+	    vs->tx_bytes || vs->rx_bytes || vs->err)
+		return false;
+	let_go(vs);
+	return true;
+}
+
+static int give_back_listener(struct vsock *vs, enum stat_id reason)
+{
+	if (!vs->giving)
+		stat_inc(reason);
+	vs->giving = (uint8_t)(1 + reason);
+	listener_stop(vs);
+	if (!vs->listener->armed_count && !vs->listener->queued)
+		let_go(vs);
+	return 0;
+}
+
+int vs_give_back(struct vsock *vs, enum stat_id reason)
+{
+	int ret;
+
+	if (vs->life == VS_LISTEN)
+		return give_back_listener(vs, reason);
+	if (!vs->giving) {
+		ret = vs_materialise(vs, reason);
+		if (ret < 0)
+			return ret;
+		if (vs->depth != DEPTH_MATERIALISED)
+			stat_inc(reason);
+		vs->giving = (uint8_t)(1 + reason);
+	}
+	if (!vs_mine(vs)) {
+		vs_touch(vs);
+		thread_wake(vs->th);
+		return 0;
+	}
+	if (vs->tx_poll && vs->tx == SLOT_ARMED) {
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
+		vs->tx = SLOT_CANCELLING;
+	}
+	vs_quiesce(vs);
+	vs_give_step(vs);
+	return 0;
+}

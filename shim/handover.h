@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way back: a socket of ours becomes the kernel's again.
+ *
+ * Owns: the steps and their counters. Invariant: nothing queued is lost and
+ * nothing read ahead is lost; each use is counted with its reason.
+ * Called by: the entry points, epset. The socket's lock is held, by the
+ * thread that drives it.
+ */
+#ifndef SHIM_HANDOVER_H
+#define SHIM_HANDOVER_H
+
+#include "shim.h"
+
+/* Gives the socket a real descriptor on its number; the channel still drives
+ * it. 0 or -errno. */
+int vs_materialise(struct vsock *vs, enum stat_id reason);
+
+/* Nothing in flight, nothing queued to send, all that the kernel gave us is
+ * in the receive queue: false when output could not all go out now. */
+bool vs_quiesce(struct vsock *vs);
+
+/* Gives it back for good. When output is queued or bytes were read ahead it
+ * happens when they are gone; until then the channel goes on with just that.
+ * 0, or -errno when there is no descriptor to be had. */
+int vs_give_back(struct vsock *vs, enum stat_id reason);
+
+/* Down: takes the next step of a handover under way. True when the socket is
+ * the kernel's and *vs* is gone. */
+bool vs_give_step(struct vsock *vs);
+
+#endif

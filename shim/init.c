@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* See init.h. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "init.h"
+#include "proc.h"
+#include "real.h"
+#include "thread.h"
+
+bool shim_off = true;
+volatile uint32_t *shim_alive;
+
+/* Shared with the processes forked from this one: what was said once. */
+static uint32_t *said;
+static int usable;		/* 0 not asked, 1 yes, -1 no */
+
+/* --- saying ------------------------------------------------------------------ */
+
+static void say(const char *fmt, va_list ap)
+{
+	char line[600] = "megapipe: ";
+	size_t n = strlen(line);
+
+	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	n = strlen(line);
+	line[n++] = '\n';
+	sys_write(2, line, n);
+}
+
+void shim_log(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void shim_log_once(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (said && __atomic_exchange_n(said, 1, __ATOMIC_RELAXED))
+		return;
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+/* --- is it possible here? -------------------------------------------------------- */
+
+static const char *reason(int why)
+{
+	switch (why) {
+	case -ENOSYS:
+		return "this kernel has no io_uring";
+	case -EPERM:
+	case -EACCES:
+		return "io_uring is not permitted (kernel.io_uring_disabled "
+		       "or a seccomp filter)";
+	case -ENOMEM:
+		return "too little locked memory (ulimit -l)";
+	case -EINVAL:
+		return "this kernel's io_uring is too old (Linux 6.1)";
+	case -EMFILE:
+	case -ENFILE:
+		return "no descriptor is left for io_uring (ulimit -n)";
+	default:
+		return strerrordesc_np(-why);
+	}
+}
+
+void init_unusable(int why)
+{
+	usable = -1;
+	if (opts.mode == MODE_STRICT) {
+		shim_log("%s; MEGAPIPE=strict: not started", reason(why));
+		real._exit(2);
+	}
+	shim_log_once("%s; running without channels", reason(why));
+}
+
+static int probe(void)
+{
+	struct mp_params params = { .batch = 1, .buffers = 8 };
+	struct mp_channel *ch;
+	int ret = mp_create(&params, &ch);
+
+	if (!ret)
+		mp_destroy(ch);
+	return ret;
+}
+
+bool init_usable(void)
+{
+	int ret;
+
+	if (likely(usable))
+		return usable > 0;
+	ret = probe();
+	if (ret < 0)
+		init_unusable(ret);
+	else
+		usable = 1;
+	return usable > 0;
+}
+
+/* --- the end ------------------------------------------------------------------------ */
+
+/* One line of all counters that are not zero, appended to MEGAPIPE_STATS. */
+static void write_stats(void)
+{
+	char line[2048];
+	size_t n, i;
+	int fd;
+
+	if (!opts.stats || list_empty(&shim_threads))
+		return;
+	n = (size_t)snprintf(line, sizeof(line), "pid=%d", sys_getpid());
+	for (i = 0; i < STAT_MAX && n < sizeof(line) - 64; i++)
+		if (stats[i])
+			n += (size_t)snprintf(line + n, sizeof(line) - n,
+					      " %s=%llu", stat_names[i],
+					      (unsigned long long)stats[i]);
+	line[n++] = '\n';
+	fd = sys_open(opts.stats, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	sys_write(fd, line, n);
+	sys_close(fd);
+}
+
+void init_end(void)
+{
+	static bool done;
+
+	if (done || shim_off || !shim_alive || !*shim_alive ||
+	    entry_foreign_process())
+		return;
+	done = true;
+	if (!list_empty(&shim_threads))
+		thread_drain_all();
+	write_stats();
+}
+
+__attribute__((destructor)) static void unload(void)
+{
+	init_end();
+}
+
+/* --- the start ------------------------------------------------------------------------ */
+
+static int mistakes;
+
+static void complain(const char *line)
+{
+	mistakes++;
+	shim_log("%s", line);
+}
+
+static bool map_pages(void)
+{
+	shim_alive = sys_map(4096, MAP_PRIVATE);
+	said = sys_map(4096, MAP_SHARED);
+	if (!shim_alive || !said)
+		return false;
+	if (sys_call3(SYS_madvise, shim_alive, 4096, MADV_WIPEONFORK) < 0)
+		return false;
+	*shim_alive = (uint32_t)sys_getpid();
+	return true;
+}
+
+bool entry_foreign_process(void)
+{
+	return shim_alive && *shim_alive != (uint32_t)sys_getpid();
+}
+
+void init_forked(void)
+{
+	*shim_alive = (uint32_t)sys_getpid();
+	if (usable < 0)
+		usable = 0;
+	memset(stats, 0, sizeof(stats));
+}
+
+__attribute__((constructor)) static void load(void)
+{
+	int ret;
+
+	real_init();
+	opts_parse(environ, complain);
+	if (opts.mode == MODE_OFF)
+		return;
+	if (opts.mode == MODE_STRICT && mistakes)
+		real._exit(2);
+	if (!map_pages())
+		return;
+	if (opts.mode == MODE_STRICT) {
+		ret = probe();
+		if (ret < 0)
+			init_unusable(ret);
+	}
+	proc_init();
+	at_quick_exit(init_end);
+	shim_off = false;
+}

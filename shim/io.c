@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: receiving and sending.
+ * Owns: nothing; each call of a family becomes rx_take() or tx_put().
+ * Threads: any.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "option.h"
+#include "rx.h"
+#include "tx.h"
+#include "vsock.h"
+
+/* A read from something that is not ours may block, and our queued output
+ * with it. Only then is it worth a question. */
+static inline void before_read(int fd)
+{
+	struct thread *th = self_thread;
+	int flags;
+
+	if (likely(!th || !th->sending))
+		return;
+	flags = sys_fcntl(fd, F_GETFL, 0);
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		thread_before_block();
+}
+
+/* --- receiving ---------------------------------------------------------------- */
+
+/* The bytes of a socket that was given back, until they are gone. */
+static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
+		       int flags)
+{
+	long ret = vs->rx_bytes ? rx_take(vs, iov, count, flags) : SHIM_PASS;
+
+	if (!vs->rx_bytes) {
+		int fd = vs->fd;
+
+		if (fd >= 0 && fd_object(fd) == (void *)vs)
+			fd_set_object(fd, NULL);
+	}
+	return ret;
+}
+
+/* What our queue can't answer exactly is answered by the kernel. */
+static bool recv_needs_kernel(const struct vsock *vs, int flags)
+{
+	if (flags & (MSG_OOB | MSG_ERRQUEUE))
+		return true;
+	return !vs->nonblock && !(flags & MSG_DONTWAIT) && !vs->rx_bytes &&
+	       !vs->eof && !vs->err && !vs->reset;
+}
+
+static long io_recv(struct vsock *vs, const struct iovec *iov, size_t count,
+		    int flags)
+{
+	if (vs->listener)
+		return SHIM_PASS;
+	if (vs->depth == DEPTH_GIVEN)
+		return recv_given(vs, iov, count, flags);
+	if (unlikely(recv_needs_kernel(vs, flags))) {
+		vs_give_back(vs, STAT_handover_blocking);
+		return SHIM_PASS;
+	}
+	return rx_take(vs, iov, count, flags);
+}
+
+SHIM_EXPORT ssize_t read(int fd, void *buf, size_t len)
+{
+	struct iovec iov = { buf, len };
+
+	if (unlikely(self_thread))
+		before_read(fd);
+	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
+		  real.read(fd, buf, len));
+}
+
+SHIM_EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
+{
+	struct iovec iov = { buf, len };
+
+	if (len > size)
+		return real.__read_chk(fd, buf, len, size);
+	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
+		  real.__read_chk(fd, buf, len, size));
+}
+
+SHIM_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	struct iovec iov = { buf, len };
+
+	if (unlikely(self_thread))
+		before_read(fd);
+	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
+		  real.recv(fd, buf, len, flags));
+}
+
+SHIM_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size,
+			       int flags)
+{
+	struct iovec iov = { buf, len };
+
+	if (len > size)
+		return real.__recv_chk(fd, buf, len, size, flags);
+	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
+		  real.__recv_chk(fd, buf, len, size, flags));
+}
+
+/* TCP gives no address with data. */
+static long recv_from(struct vsock *vs, const struct iovec *iov, int flags,
+		      socklen_t *len)
+{
+	long ret = io_recv(vs, iov, 1, flags);
+
+	if (ret >= 0 && len)
+		*len = 0;
+	return ret;
+}
+
+SHIM_EXPORT ssize_t recvfrom(int fd, void *buf, size_t size, int flags,
+			     struct sockaddr *addr, socklen_t *len)
+{
+	struct iovec iov = { buf, size };
+
+	if (unlikely(self_thread))
+		before_read(fd);
+	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
+		  real.recvfrom(fd, buf, size, flags, addr, len));
+}
+
+SHIM_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room,
+				   int flags, struct sockaddr *addr,
+				   socklen_t *len)
+{
+	struct iovec iov = { buf, size };
+
+	if (size > room)
+		return real.__recvfrom_chk(fd, buf, size, room, flags, addr,
+					   len);
+	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
+		  real.__recvfrom_chk(fd, buf, size, room, flags, addr, len));
+}
+
+static long recv_vector(struct vsock *vs, const struct iovec *iov, int count,
+			int flags, bool is_readv)
+{
+	size_t sum = 0;
+	int i;
+
+	if (count < 0 || count > IOV_MAX)
+		return is_readv ? -EINVAL : -EMSGSIZE;
+	for (i = 0; i < count; i++) {
+		if (iov[i].iov_len > SSIZE_MAX - sum)
+			return -EINVAL;
+		sum += iov[i].iov_len;
+	}
+	if (!sum && is_readv)
+		return 0;
+	return io_recv(vs, iov, (size_t)count, flags);
+}
+
+SHIM_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+	if (unlikely(self_thread))
+		before_read(fd);
+	SHIM_CALL(fd, recv_vector(vs, iov, count, 0, true),
+		  real.readv(fd, iov, count));
+}
+
+static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
+{
+	long ret;
+
+	if (msg->msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	ret = recv_vector(vs, msg->msg_iov, (int)msg->msg_iovlen, flags, false);
+	if (ret >= 0) {
+		msg->msg_namelen = 0;
+		msg->msg_controllen = 0;
+		msg->msg_flags = flags & MSG_CMSG_CLOEXEC;
+	}
+	return ret;
+}
+
+SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	if (unlikely(self_thread))
+		before_read(fd);
+	SHIM_CALL(fd, recv_msg(vs, msg, flags), real.recvmsg(fd, msg, flags));
+}
+
+static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,
+		      unsigned int count, int flags)
+{
+	unsigned int i;
+	long ret = 0;
+
+	for (i = 0; i < count; i++) {
+		int f = flags & ~MSG_WAITFORONE;
+
+		if (i && flags & MSG_WAITFORONE)
+			f |= MSG_DONTWAIT;
+		ret = recv_msg(vs, &msgs[i].msg_hdr, f);
+		if (ret < 0)
+			break;
+		msgs[i].msg_len = (unsigned int)ret;
+		if (!ret) {
+			i++;
+			break;
+		}
+	}
+	return i ? (long)i : ret;
+}
+
+SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
+			 int flags, struct timespec *timeout)
+{
+	SHIM_CALL(fd, recv_mmsg(vs, msgs, count, flags),
+		  real.recvmmsg(fd, msgs, count, flags, timeout));
+}
+
+/* --- sending -------------------------------------------------------------------- */
+
+/* The kernel sends it, after what is queued. */
+static long send_by_kernel(struct vsock *vs, bool wait)
+{
+	long ret;
+
+	while (!tx_drain(vs)) {
+		if (!wait)
+			return -EAGAIN;
+		thread_wait(vs->th, -1, NULL);
+	}
+	ret = vs_materialise(vs, STAT_mat_option);
+	return ret ? ret : SHIM_PASS;
+}
+
+static long io_send(struct vsock *vs, const struct iovec *iov, size_t count,
+		    int flags)
+{
+	bool wait = !vs->nonblock && !(flags & MSG_DONTWAIT);
+
+	if (vs->listener || vs->depth == DEPTH_GIVEN)
+		return SHIM_PASS;
+	if (unlikely(wait ||
+		     flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)) &&
+	    vs_mine(vs))
+		return send_by_kernel(vs, wait);
+	return tx_put(vs, iov, count, flags);
+}
+
+/* After the lock is given back: the signal's handler may send as well. */
+static inline long with_sigpipe(long ret, int flags)
+{
+	if (unlikely(ret == -EPIPE) && !(flags & MSG_NOSIGNAL))
+		sys_tgkill(sys_getpid(), sys_gettid(), SIGPIPE);
+	return ret;
+}
+
+/* SHIM_CALL for senders: -EPIPE raises SIGPIPE. */
+#define SHIM_SEND(number, flags, ours, libc)                              \
+	do {                                                              \
+		struct vsock *vs;                                         \
+		struct thread *th_;                                       \
+		long ret_;                                                \
+		if (likely(!fd_object(number)))                           \
+			return libc;                                      \
+		vs = entry_lock(number, &ret_);                           \
+		if (vs) {                                                 \
+			th_ = vs->th;                                     \
+			ret_ = (ours);                                    \
+			lock_give(&th_->lock);                            \
+		}                                                         \
+		if (ret_ == SHIM_PASS)                                    \
+			return libc;                                      \
+		return (__typeof__(libc))shim_return(                     \
+			with_sigpipe(ret_, flags));                       \
+	} while (0)
+
+SHIM_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+	struct iovec iov = { (void *)buf, len };
+
+	SHIM_SEND(fd, 0, io_send(vs, &iov, 1, 0), real.write(fd, buf, len));
+}
+
+SHIM_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	struct iovec iov = { (void *)buf, len };
+
+	SHIM_SEND(fd, flags, io_send(vs, &iov, 1, flags),
+		  real.send(fd, buf, len, flags));
+}
+
+/* An address on a connected TCP socket is ignored, but must be readable. */
+SHIM_EXPORT ssize_t sendto(int fd, const void *buf, size_t size, int flags,
+			   const struct sockaddr *addr, socklen_t len)
+{
+	struct iovec iov = { (void *)buf, size };
+
+	SHIM_SEND(fd, flags, io_send(vs, &iov, 1, flags),
+		  real.sendto(fd, buf, size, flags, addr, len));
+}
+
+static long send_vector(struct vsock *vs, const struct iovec *iov, int count,
+			int flags, bool is_writev)
+{
+	size_t sum = 0;
+	int i;
+
+	if (count < 0 || count > IOV_MAX)
+		return is_writev ? -EINVAL : -EMSGSIZE;
+	for (i = 0; i < count; i++) {
+		if (iov[i].iov_len > SSIZE_MAX - sum)
+			return -EINVAL;
+		sum += iov[i].iov_len;
+	}
+	return io_send(vs, iov, (size_t)count, flags);
+}
+
+SHIM_EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	SHIM_SEND(fd, 0, send_vector(vs, iov, count, 0, true),
+		  real.writev(fd, iov, count));
+}
+
+/* Ancillary data has a meaning that only the kernel knows. */
+static long send_msg(struct vsock *vs, const struct msghdr *msg, int flags)
+{
+	if (msg->msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	if (msg->msg_controllen && vs_mine(vs) && vs->depth != DEPTH_GIVEN)
+		return send_by_kernel(vs, !vs->nonblock);
+	return send_vector(vs, msg->msg_iov, (int)msg->msg_iovlen, flags,
+			   false);
+}
+
+/* Descriptors of ours that are about to be passed to another process. */
+static void before_pass(const struct msghdr *msg)
+{
+	struct cmsghdr *c;
+
+	if (likely(!msg || !msg->msg_controllen))
+		return;
+	for (c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+		size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (i = 0; i < n; i++) {
+			struct vsock *vs;
+			struct thread *th;
+			long ret;
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			vs = fd_object(fd) ? entry_lock(fd, &ret) : NULL;
+			if (!vs)
+				continue;
+			th = vs->th;
+			if (!vs->listener)
+				vs_give_back(vs, STAT_handover_pass);
+			lock_give(&th->lock);
+		}
+	}
+}
+
+SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	before_pass(msg);
+	SHIM_SEND(fd, flags, send_msg(vs, msg, flags),
+		  real.sendmsg(fd, msg, flags));
+}
+
+static long send_mmsg(struct vsock *vs, struct mmsghdr *msgs,
+		      unsigned int count, int flags)
+{
+	unsigned int i;
+	long ret = 0;
+
+	for (i = 0; i < count; i++) {
+		ret = send_msg(vs, &msgs[i].msg_hdr, flags);
+		if (ret == SHIM_PASS || ret < 0)
+			break;
+		msgs[i].msg_len = (unsigned int)ret;
+	}
+	return i ? (long)i : ret;
+}
+
+SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
+			 int flags)
+{
+	SHIM_SEND(fd, flags, send_mmsg(vs, msgs, count, flags),
+		  real.sendmmsg(fd, msgs, count, flags));
+}
+
+/* --- files ------------------------------------------------------------------------ */
+
+/* Small parts are copied behind what is queued and leave with it; large ones
+ * go from the page cache, after it. */
+static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
+{
+	long ret;
+
+	if (vs->listener || vs->depth == DEPTH_GIVEN || !vs_mine(vs))
+		return SHIM_PASS;
+	if (len > SSIZE_MAX)
+		return SHIM_PASS;
+	ret = tx_put_file(vs, in_fd, offset, len);
+	if (ret != -EOPNOTSUPP)
+		return ret;
+	ret = send_by_kernel(vs, !vs->nonblock);
+	if (ret == -EAGAIN)
+		vs->no_space = true;
+	if (ret != SHIM_PASS)
+		return ret;
+	option_cork_kernel(vs);
+	ret = sys_call4(SYS_sendfile, vs->fd, in_fd, offset, len);
+	if (ret != -EAGAIN && (ret < 0 || (size_t)ret == len))
+		return ret;
+	/* Short: the file ended, or the kernel's buffer is full. When it has
+	 * room again by now, that was the edge. */
+	if (ret >= 0 && sys_poll_now(vs->fd, POLLOUT) > 0)
+		vs->out_edge++;
+	else
+		tx_kernel_full(vs);
+	ep_notify(vs);
+	return ret;
+}
+
+SHIM_EXPORT ssize_t sendfile(int fd, int in_fd, off_t *offset, size_t len)
+{
+	SHIM_SEND(fd, 0, io_sendfile(vs, in_fd, offset, len),
+		  real.sendfile(fd, in_fd, offset, len));
+}
+
+SHIM_EXPORT ssize_t sendfile64(int fd, int in_fd, off64_t *offset, size_t len)
+{
+	SHIM_SEND(fd, 0, io_sendfile(vs, in_fd, (off_t *)offset, len),
+		  real.sendfile64(fd, in_fd, offset, len));
+}
+
+/* splice() moves pages that we have not read: the kernel's from here on. */
+static void before_splice(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	long ret;
+
+	if (likely(!fd_object(fd)))
+		return;
+	vs = entry_lock(fd, &ret);
+	if (!vs)
+		return;
+	th = vs->th;
+	if (!vs->listener && vs->depth != DEPTH_GIVEN)
+		vs_give_back(vs, STAT_handover_call);
+	lock_give(&th->lock);
+}
+
+SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
+			   off64_t *out_off, size_t len, unsigned int flags)
+{
+	before_splice(in_fd);
+	before_splice(out_fd);
+	return real.splice(in_fd, in_off, out_fd, out_off, len, flags);
+}

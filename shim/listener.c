@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* See listener.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "listener.h"
+#include "thread.h"
+#include "vsock.h"
+
+/* Requests that may wait at once. More buy nothing: each enter accepts what
+ * came meanwhile, and the sockets it brings are set up together. */
+#define APPETITE_MAX 32
+
+/* Connections that must have been used on the accepting thread before the
+ * next ones get no descriptor. Two, so that a program which accepts on one
+ * thread for others is seen as such. */
+#define PROOF 2
+
+int listener_open(struct vsock *vs)
+{
+	struct listener *l = pool_get(&vs->th->ents_pool);
+
+	_Static_assert(sizeof(*l) <= sizeof(struct epent), "same pool");
+	if (!l)
+		return -ENOMEM;
+	memset(l, 0, sizeof(*l));
+	list_init(&l->armed);
+	list_init(&l->queue);
+	l->appetite = 1;
+	l->last_fd = -1;
+	l->flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	vs->listener = l;
+	return 0;
+}
+
+static void free_req(struct thread *th, struct accept_req *req)
+{
+	list_remove(&req->node);
+	if (th->ch)
+		mp_unregister(th->ch, req->handle);
+	req->kind = OBJ_NONE;
+	pool_put(&th->accepts_pool, req);
+}
+
+/* What was accepted and can't be delivered any more ends as the kernel ends
+ * a connection that is in the queue of a closed listener. */
+static void drop_result(struct thread *th, struct accept_req *req)
+{
+	if (req->result >= 0 && req->direct)
+		mp_call_close(th->ch, (struct mp_file){ .fd = req->result,
+							.lw = true });
+	else if (req->result >= 0)
+		sys_close(req->result);
+}
+
+void listener_free(struct vsock *vs)
+{
+	struct listener *l = vs->listener;
+	struct list *node;
+
+	while ((node = list_pop(&l->queue))) {
+		struct accept_req *req;
+
+		req = list_entry(node, struct accept_req, node);
+		if (vs->th->ch)
+			drop_result(vs->th, req);
+		free_req(vs->th, req);
+	}
+	vs->listener = NULL;
+	pool_put(&vs->th->ents_pool, l);
+}
+
+static bool use_slots(const struct vsock *vs)
+{
+	return opts.lwsocket != LWSOCKET_OFF &&
+	       mp_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
+}
+
+static void arm(struct vsock *vs)
+{
+	struct listener *l = vs->listener;
+	struct accept_req *req = pool_get(&vs->th->accepts_pool);
+	int handle;
+
+	if (!req)
+		return;
+	memset(req, 0, sizeof(*req));
+	handle = mp_register(vs->th->ch, req);
+	if (handle < 0) {
+		pool_put(&vs->th->accepts_pool, req);
+		return;
+	}
+	req->kind = OBJ_ACCEPT;
+	req->state = SLOT_ARMED;
+	req->vs = vs;
+	req->handle = (uint32_t)handle;
+	req->direct = use_slots(vs);
+	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
+	list_append(&l->armed, &req->node);
+	l->armed_count++;
+	mp_accept(vs->th->ch, req->handle, vs->fd, &req->addr, &req->len,
+		  req->direct);
+}
+
+static void cancel_all(struct vsock *vs)
+{
+	struct list *node;
+
+	for (node = vs->listener->armed.next; node != &vs->listener->armed;
+	     node = node->next) {
+		struct accept_req *req;
+
+		req = list_entry(node, struct accept_req, node);
+		if (req->state != SLOT_ARMED)
+			continue;
+		mp_cancel(vs->th->ch, req->handle, MP_OP_ACCEPT);
+		req->state = SLOT_CANCELLING;
+	}
+}
+
+bool listener_update(struct vsock *vs, bool wanted)
+{
+	struct listener *l = vs->listener;
+
+	if (!wanted || l->stopped)
+		cancel_all(vs);
+	else
+		while (l->armed_count + l->queued < l->appetite) {
+			unsigned int before = l->armed_count;
+
+			arm(vs);
+			if (l->armed_count == before)
+				break;	/* no memory: with what there is */
+		}
+	return !l->armed_count;
+}
+
+void listener_complete(struct accept_req *req, const struct mp_event *ev)
+{
+	struct vsock *vs = req->vs;
+	struct listener *l = vs->listener;
+
+	list_remove(&req->node);
+	l->armed_count--;
+	req->state = SLOT_IDLE;
+	req->result = ev->result;
+	if (ev->result == -ECANCELED || ev->result == -EINTR ||
+	    ev->result == -EAGAIN || ev->result == -EINVAL) {
+		/* Not listening any more. */
+		l->stopped |= ev->result == -EINVAL;
+		free_req(vs->th, req);
+	} else {
+		/* -ENFILE with a slot means that the table is full: the next
+		 * ones are asked for with a descriptor. */
+		if (ev->result == -ENFILE && req->direct)
+			l->proven = 0;
+		list_append(&l->queue, &req->node);
+		l->queued++;
+	}
+	if (vs->life != VS_LISTEN) {
+		vs_put(vs);
+		return;
+	}
+	vs->in_edge++;
+	vs_touch(vs);
+	ep_notify(vs);
+}
+
+void listener_reported(struct vsock *vs)
+{
+	struct listener *l = vs->listener;
+
+	if (l->streak > l->appetite)
+		l->appetite = l->streak < APPETITE_MAX ? l->streak :
+							 APPETITE_MAX;
+	else if (l->appetite > 1 && l->streak < l->appetite)
+		l->appetite--;
+	l->streak = 0;
+}
+
+static void copy_name(const struct accept_req *req, struct sockaddr *addr,
+		      socklen_t *len)
+{
+	if (!addr || !len)
+		return;
+	memcpy(addr, &req->addr, *len < req->len ? *len : req->len);
+	*len = req->len;
+}
+
+static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
+{
+	struct vsock *conn;
+	int fd = fd_reserve();
+
+	if (fd < 0)
+		return fd;
+	conn = vs_new(vs->th, VS_OPEN, DEPTH_LW, fd);
+	if (!conn) {
+		fd_release(fd);
+		return -ENOMEM;
+	}
+	conn->slot = req->result;
+	conn->nonblock = flags & SOCK_NONBLOCK;
+	conn->cloexec = flags & SOCK_CLOEXEC;
+	if (req->len <= sizeof(conn->peer)) {
+		memcpy(&conn->peer, &req->addr, req->len);
+		conn->peer_len = (uint8_t)req->len;
+	}
+	fd_set_object(fd, conn);
+	stat_inc(STAT_accepted);
+	stat_inc(STAT_accepted_lw);
+	return fd;
+}
+
+static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
+{
+	int fd = req->result;
+
+	if (!(flags & SOCK_NONBLOCK))
+		sys_fcntl(fd, F_SETFL, O_RDWR);
+	if (!(flags & SOCK_CLOEXEC))
+		sys_fcntl(fd, F_SETFD, 0);
+	vs->listener->last_fd = fd;
+	stat_inc(STAT_accepted);
+	return fd;
+}
+
+int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
+		  int flags)
+{
+	struct listener *l = vs->listener;
+	struct accept_req *req;
+	int ret;
+
+	if (!l->queued)
+		return -EAGAIN;
+	if (addr && len && (int)*len < 0)
+		return -EINVAL;
+	req = list_entry(l->queue.next, struct accept_req, node);
+	if (req->result < 0)
+		ret = req->result == -ENFILE && req->direct ? -EAGAIN :
+							      req->result;
+	else if (req->direct)
+		ret = deliver_lw(vs, req, flags);
+	else
+		ret = deliver_fd(vs, req, flags);
+	/* Without a free number the connection waits on, as in the kernel. */
+	if (req->result >= 0 && ret < 0)
+		return ret;
+	if (ret >= 0) {
+		copy_name(req, addr, len);
+		l->streak++;
+	}
+	l->queued--;
+	free_req(vs->th, req);
+	vs_touch(vs);
+	return ret;
+}
+
+void listener_accepted_fd(struct vsock *vs, int fd)
+{
+	vs->listener->last_fd = fd;
+	vs->listener->streak++;
+}
+
+void listener_saw_registered(struct thread *th, int fd)
+{
+	struct list *node;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (!vs->listener)
+			continue;
+		if (vs->listener->last_fd == fd) {
+			vs->listener->last_fd = -1;
+			vs->listener->proven++;
+			return;
+		}
+	}
+}
+
+void listener_stop(struct vsock *vs)
+{
+	bool waited = vs->listener->armed_count;
+
+	if (!vs_mine(vs)) {
+		vs_touch(vs);
+		if (vs->th)
+			thread_wake(vs->th);
+		return;
+	}
+	if (!waited)
+		return;
+	while (!listener_update(vs, false)) {
+		mp_flush_reap(vs->th->ch);
+		thread_dispatch(vs->th);
+	}
+	/* The kernel wakes one waiter per connection (poll_exclusive): one
+	 * that came now may have woken only us. shutdown(SHUT_WR) changes
+	 * nothing on a listening socket but wakes all who wait on it, in
+	 * every process (inet_shutdown(), measured on 6.18). */
+	if (sys_poll_now(vs->fd, POLLIN) > 0) {
+		sys_shutdown(vs->fd, SHUT_WR);
+		stat_inc(STAT_listener_kicks);
+	}
+}

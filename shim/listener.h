@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listeners: connections accepted by the channel before accept() is called.
+ *
+ * Owns: struct listener and its accept requests. Invariants: no more
+ * requests wait than connections the program took at its last turn, so that
+ * none is left in our hands when it stops listening; a connection that was
+ * accepted is delivered by accept() or passed on, never dropped.
+ * Called by: vsock, sock. The socket's lock is held.
+ */
+#ifndef SHIM_LISTENER_H
+#define SHIM_LISTENER_H
+
+#include "shim.h"
+
+/* One ACCEPT: armed, then, answered, in the listener's queue. */
+struct accept_req {
+	uint8_t kind;		/* OBJ_ACCEPT */
+	uint8_t state;		/* enum slot_state */
+	bool direct;		/* result is a slot */
+	int flags;		/* the file has: SOCK_NONBLOCK | SOCK_CLOEXEC */
+	int result;		/* descriptor, slot or -errno */
+	uint32_t handle;
+	struct vsock *vs;	/* the listener */
+	struct list node;	/* in listener.armed or .queue */
+	socklen_t len;
+	struct sockaddr_storage addr;
+};
+
+struct listener {
+	struct list armed;
+	struct list queue;	/* answered, not yet delivered */
+	unsigned int armed_count;
+	unsigned int queued;
+	unsigned int streak;	/* accepted since it was last reported */
+	unsigned int appetite;	/* requests that may wait at once */
+	unsigned int proven;	/* connections used on the accepting thread */
+	int last_fd;		/* accepted last, as a descriptor; or -1 */
+	int flags;		/* of the program's last accept4() */
+	bool stopped;		/* connect(AF_UNSPEC), shutdown: till listen() */
+};
+
+int listener_open(struct vsock *vs);
+void listener_free(struct vsock *vs);
+
+static inline bool listener_pending(const struct vsock *vs)
+{
+	return vs->listener && vs->listener->queued;
+}
+
+/* vs_update()'s part: arms or cancels requests. True when all are idle. */
+bool listener_update(struct vsock *vs, bool wanted);
+void listener_complete(struct accept_req *req, const struct mp_event *ev);
+
+/* The program was told that connections wait. */
+void listener_reported(struct vsock *vs);
+
+/* Next connection: its number, or -EAGAIN when none is queued, or the error
+ * of accept4(2). */
+int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
+		  int flags);
+
+/* A descriptor was accepted past us or registered: does this thread use the
+ * connections that it accepts? */
+void listener_accepted_fd(struct vsock *vs, int fd);
+void listener_saw_registered(struct thread *th, int fd);
+
+/* Ends all requests, waking whoever shares the socket for connections that
+ * we were woken for (the kernel wakes one waiter per connection). */
+void listener_stop(struct vsock *vs);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket options of our sockets.
+ *
+ * Owns: which options are ours (TCP_CORK, SO_ERROR), which may ride in the
+ * batch because they can't fail, and which need the kernel's answer.
+ * Called by: sock. The socket's lock is held. 0, -errno or SHIM_PASS.
+ */
+#ifndef SHIM_OPTION_H
+#define SHIM_OPTION_H
+
+#include "shim.h"
+
+long option_get(struct vsock *vs, int level, int name, void *val,
+		socklen_t *len);
+long option_set(struct vsock *vs, int level, int name, const void *val,
+		socklen_t len);
+
+/* Puts an emulated TCP_CORK into the kernel, before a call that sends past
+ * the queue. */
+void option_cork_kernel(struct vsock *vs);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: poll and select over sockets of ours.
+ *
+ * A socket that is ready is answered from its facts. One that is not is given
+ * back, so that the kernel can wait for everything in one place: poll() on
+ * a connection that also sits in an epoll set is rare.
+ * Owns: nothing. Threads: any.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "ready.h"
+#include "tx.h"
+#include "vsock.h"
+
+static const struct timespec no_time;
+
+/* What is true of a socket of ours; -1 when it is the kernel's. */
+static int ready_of(int fd, short events)
+{
+	struct vsock *vs;
+	struct thread *th;
+	int mask;
+	long ret;
+
+	vs = fd >= 0 && fd_object(fd) ? entry_lock(fd, &ret) : NULL;
+	if (!vs)
+		return -1;
+	th = vs->th;
+	if (vs_mine(vs) && vs->depth != DEPTH_GIVEN)
+		thread_reap_now(th);
+	/* The reap may have ended a handover: then it is the kernel's. */
+	if (fd_object(fd) != (void *)vs)
+		mask = -1;
+	else
+		mask = (int)vs_ready(vs) & (events | POLLERR | POLLHUP);
+	lock_give(&th->lock);
+	return mask;
+}
+
+/* Gives it back: 0 when it is the kernel's now. */
+static int release(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	long ret;
+
+	vs = fd >= 0 && fd_object(fd) ? entry_lock(fd, &ret) : NULL;
+	if (!vs)
+		return 0;
+	th = vs->th;
+	vs_give_back(vs, STAT_handover_poll);
+	if (fd_object(fd) == (void *)vs && vs_mine(vs) && !vs->rx_bytes)
+		thread_wait(th, 1000000, NULL);
+	lock_give(&th->lock);
+	return fd_object(fd) != NULL;
+}
+
+static bool any_ours(const struct pollfd *fds, nfds_t count)
+{
+	nfds_t i;
+
+	for (i = 0; i < count; i++)
+		if (fds[i].fd >= 0 && fd_lookup(fds[i].fd, OBJ_SOCK))
+			return true;
+	return false;
+}
+
+static void sets_to_kernel(const struct pollfd *fds, nfds_t count)
+{
+	nfds_t i;
+
+	for (i = 0; i < count; i++) {
+		struct epset *set = fds[i].fd < 0 ? NULL :
+					    fd_lookup(fds[i].fd, OBJ_SET);
+
+		if (set && lock_take(ep_lock(set))) {
+			struct lock *lock = ep_lock(set);
+
+			ep_make_plain(set, STAT_handover_poll);
+			lock_give(lock);
+		}
+	}
+}
+
+/* How many of ours are ready; their numbers are taken out of the kernel's
+ * view (negative) and their answers kept in revents. */
+static int mark_ready(struct pollfd *fds, nfds_t count)
+{
+	int n = 0, mask;
+	nfds_t i;
+
+	for (i = 0; i < count; i++) {
+		mask = ready_of(fds[i].fd, fds[i].events);
+		fds[i].revents = mask > 0 ? (short)mask : 0;
+		n += mask > 0;
+	}
+	return n;
+}
+
+/* Ours are answered, the rest is asked without waiting. */
+static int merge_now(struct pollfd *fds, nfds_t count, int ours)
+{
+	struct pollfd one;
+	nfds_t i;
+	int n = ours;
+
+	for (i = 0; i < count; i++) {
+		if (fds[i].revents || (fds[i].fd >= 0 &&
+				       fd_lookup(fds[i].fd, OBJ_SOCK)))
+			continue;
+		one = fds[i];
+		if (real.ppoll(&one, 1, &no_time, NULL) > 0) {
+			fds[i].revents = one.revents;
+			n++;
+		}
+	}
+	return n;
+}
+
+/* -1: the kernel can do it all now; else the answer. */
+static int poll_ours(struct pollfd *fds, nfds_t count)
+{
+	int ours, left;
+	nfds_t i;
+
+	for (;;) {
+		ours = mark_ready(fds, count);
+		if (ours)
+			return merge_now(fds, count, ours);
+		left = 0;
+		for (i = 0; i < count; i++)
+			left += release(fds[i].fd);
+		if (!left)
+			return -1;
+	}
+}
+
+SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count,
+		      const struct timespec *wait, const sigset_t *mask)
+{
+	int n;
+
+	if (unlikely(fds && any_ours(fds, count))) {
+		n = poll_ours(fds, count);
+		if (n >= 0)
+			return n;
+	}
+	if (fds)
+		sets_to_kernel(fds, count);
+	thread_before_block();
+	return real.ppoll(fds, count, wait, mask);
+}
+
+SHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	int n;
+
+	if (unlikely(fds && any_ours(fds, count))) {
+		n = poll_ours(fds, count);
+		if (n >= 0)
+			return n;
+	}
+	if (fds)
+		sets_to_kernel(fds, count);
+	if (timeout)
+		thread_before_block();
+	return real.poll(fds, count, timeout);
+}
+
+SHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout,
+			   size_t size)
+{
+	if (size / sizeof(*fds) < count)
+		return real.__poll_chk(fds, count, timeout, size);
+	return poll(fds, count, timeout);
+}
+
+SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count,
+			    const struct timespec *wait, const sigset_t *mask,
+			    size_t size)
+{
+	if (size / sizeof(*fds) < count)
+		return real.__ppoll_chk(fds, count, wait, mask, size);
+	return ppoll(fds, count, wait, mask);
+}
+
+/* --- select ----------------------------------------------------------------------- */
+
+/* select()'s classes in poll()'s words, fs/select.c. */
+#define IN_SET (POLLIN | POLLRDNORM | POLLHUP | POLLERR)
+#define OUT_SET (POLLOUT | POLLWRNORM | POLLERR)
+
+static bool in(int fd, const fd_set *set)
+{
+	return set && FD_ISSET(fd, set);
+}
+
+static bool select_any(int count, const fd_set *rd, const fd_set *wr,
+		       const fd_set *ex)
+{
+	int fd;
+
+	if (count > FD_SETSIZE)
+		return false;
+	for (fd = 0; fd < count; fd++)
+		if (fd_object(fd) && (in(fd, rd) || in(fd, wr) || in(fd, ex)))
+			return true;
+	return false;
+}
+
+/* Readiness of ours into *out*: how many bits; the numbers leave the sets
+ * that the kernel will be asked about. */
+static int select_ready(int count, fd_set *rd, fd_set *wr, fd_set *ex,
+			fd_set out[2])
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < count; fd++) {
+		int mask;
+
+		if (!in(fd, rd) && !in(fd, wr) && !in(fd, ex))
+			continue;
+		mask = ready_of(fd, POLLIN | POLLOUT);
+		if (mask < 0)
+			continue;
+		if (in(fd, rd) && mask & IN_SET) {
+			FD_SET(fd, &out[0]);
+			n++;
+		}
+		if (in(fd, wr) && mask & OUT_SET) {
+			FD_SET(fd, &out[1]);
+			n++;
+		}
+	}
+	return n;
+}
+
+static void clear_ours(int count, fd_set *set)
+{
+	int fd;
+
+	for (fd = 0; set && fd < count; fd++)
+		if (fd_object(fd))
+			FD_CLR(fd, set);
+}
+
+static void add_bits(int count, fd_set *to, const fd_set *from)
+{
+	int fd;
+
+	for (fd = 0; to && fd < count; fd++)
+		if (FD_ISSET(fd, from))
+			FD_SET(fd, to);
+}
+
+/* -1: the kernel can do it all now; else the answer. */
+static int select_ours(int count, fd_set *rd, fd_set *wr, fd_set *ex)
+{
+	struct timeval zero = { 0, 0 };
+	fd_set out[2];
+	int fd, n, m, left;
+
+	do {
+		FD_ZERO(&out[0]);
+		FD_ZERO(&out[1]);
+		n = select_ready(count, rd, wr, ex, out);
+		if (n)
+			break;
+		left = 0;
+		for (fd = 0; fd < count; fd++)
+			if (in(fd, rd) || in(fd, wr) || in(fd, ex))
+				left += fd_lookup(fd, OBJ_SOCK) ? release(fd) :
+								  0;
+		if (!left)
+			return -1;
+	} while (!n);
+	clear_ours(count, rd);
+	clear_ours(count, wr);
+	clear_ours(count, ex);
+	m = real.select(count, rd, wr, ex, &zero);
+	add_bits(count, rd, &out[0]);
+	add_bits(count, wr, &out[1]);
+	return n + (m > 0 ? m : 0);
+}
+
+SHIM_EXPORT int select(int count, fd_set *rd, fd_set *wr, fd_set *ex,
+		       struct timeval *timeout)
+{
+	int n;
+
+	if (unlikely(self_thread && select_any(count, rd, wr, ex))) {
+		n = select_ours(count, rd, wr, ex);
+		if (n >= 0)
+			return n;
+	}
+	thread_before_block();
+	return real.select(count, rd, wr, ex, timeout);
+}
+
+SHIM_EXPORT int pselect(int count, fd_set *rd, fd_set *wr, fd_set *ex,
+			const struct timespec *timeout, const sigset_t *mask)
+{
+	int n;
+
+	if (unlikely(self_thread && select_any(count, rd, wr, ex))) {
+		n = select_ours(count, rd, wr, ex);
+		if (n >= 0)
+			return n;
+	}
+	thread_before_block();
+	return real.pselect(count, rd, wr, ex, timeout, mask);
+}

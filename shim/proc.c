@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* See proc.h. Entry points: fork, exec, _exit. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "init.h"
+#include "proc.h"
+#include "rx.h"
+#include "vsock.h"
+
+/* --- fork --------------------------------------------------------------------- */
+
+/* Parent and child share every connection from here on, as the kernel would
+ * have them do. LIMIT: sockets without a descriptor that another thread
+ * drives can't be shared; the child finds EBADF. */
+static void share_sockets(struct thread *th)
+{
+	struct list *node, *next;
+
+	thread_flush(th);
+	for (node = th->socks.next; node != &th->socks; node = next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		next = node->next;
+		if (vs->life != VS_OPEN || vs->depth == DEPTH_GIVEN)
+			continue;
+		vs_quiesce_rx(vs);
+		vs_materialise(vs, STAT_mat_fork);
+	}
+}
+
+static void before_fork(void)
+{
+	struct list *node;
+	struct thread *th;
+
+	lock_take(&shim_lock);
+	for (node = shim_threads.next; node != &shim_threads;
+	     node = node->next) {
+		th = list_entry(node, struct thread, all);
+		if (!lock_take(&th->lock))
+			continue;
+		if (th == self_thread && th->ch)
+			share_sockets(th);
+	}
+}
+
+static void after_fork_parent(void)
+{
+	struct list *node, *s;
+
+	for (node = shim_threads.next; node != &shim_threads;
+	     node = node->next) {
+		struct thread *th = list_entry(node, struct thread, all);
+
+		/* What was cancelled is wanted again. */
+		if (th == self_thread)
+			for (s = th->socks.next; s != &th->socks; s = s->next)
+				vs_touch(list_entry(s, struct vsock, owned));
+		lock_give(&th->lock);
+	}
+	lock_give(&shim_lock);
+}
+
+/* The child keeps what was read ahead; the rest are plain descriptors. */
+static void inherit_socket(struct vsock *vs)
+{
+	int fd = vs->fd;
+
+	if (fd >= 0 && fd_object(fd) == (void *)vs) {
+		if (vs->rx_bytes && vs->life == VS_OPEN &&
+		    vs->depth != DEPTH_LW)
+			vs->depth = DEPTH_GIVEN;
+		else
+			fd_set_object(fd, NULL);
+	}
+	vs->ents = NULL;
+	vs->rx = vs->tx = vs->fin = SLOT_IDLE;
+}
+
+static void forget_thread(struct thread *th)
+{
+	struct list *node;
+
+	th->lock = (struct lock){ 0 };
+	if (!th->ch)
+		return;
+	for (node = th->socks.next; node != &th->socks; node = node->next)
+		inherit_socket(list_entry(node, struct vsock, owned));
+	for (node = th->sets.next; node != &th->sets; node = node->next) {
+		struct epset *set = list_entry(node, struct epset, owned);
+
+		set->plain = true;
+		set->th = NULL;
+		fd_set_object(set->fd, NULL);
+	}
+	fd_unhide(mp_fd(th->ch));
+	mp_forget(th->ch);
+	th->ch = NULL;
+	if (th->wake_fd >= 0) {
+		fd_unhide(th->wake_fd);
+		sys_close(th->wake_fd);
+		th->wake_fd = -1;
+	}
+}
+
+static void after_fork_child(void)
+{
+	struct list *node;
+
+	shim_lock = (struct lock){ 0 };
+	lock_self_id = 0;
+	for (node = shim_threads.next; node != &shim_threads;
+	     node = node->next)
+		forget_thread(list_entry(node, struct thread, all));
+	list_init(&shim_threads);
+	self_thread = NULL;
+	fd_table_forked();
+	init_forked();
+}
+
+void entry_forked(void)
+{
+	after_fork_child();
+}
+
+/* Handlers run for fork(), daemon() and forkpty(), which call it inside. */
+void proc_init(void)
+{
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+SHIM_EXPORT pid_t fork(void)
+{
+	return real.fork();
+}
+
+/* _Fork() runs no handlers (glibc 2.34). */
+SHIM_EXPORT pid_t _Fork(void)
+{
+	pid_t pid;
+
+	if (shim_off)
+		return real._Fork();
+	before_fork();
+	pid = real._Fork();
+	if (pid)
+		after_fork_parent();
+	else
+		after_fork_child();
+	return pid;
+}
+
+/* --- exec ------------------------------------------------------------------------ */
+
+/* Output goes out first. A vfork child shares our memory: not a word. */
+static void before_exec(void)
+{
+	struct list *node, *next;
+	struct thread *th = self_thread;
+
+	if (!th || !th->ch || entry_foreign_process() || !lock_take(&th->lock))
+		return;
+	thread_reap_now(th);
+	for (node = th->socks.next; node != &th->socks; node = next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		next = node->next;
+		if (vs->life == VS_OPEN && !vs->cloexec)
+			vs_materialise(vs, STAT_handover_exec);
+	}
+	lock_give(&th->lock);
+}
+
+SHIM_EXPORT int execve(const char *path, char *const argv[],
+		       char *const envp[])
+{
+	before_exec();
+	return real.execve(path, argv, envp);
+}
+
+SHIM_EXPORT int execv(const char *path, char *const argv[])
+{
+	before_exec();
+	return real.execv(path, argv);
+}
+
+SHIM_EXPORT int execvp(const char *file, char *const argv[])
+{
+	before_exec();
+	return real.execvp(file, argv);
+}
+
+SHIM_EXPORT int execvpe(const char *file, char *const argv[],
+			char *const envp[])
+{
+	before_exec();
+	return real.execvpe(file, argv, envp);
+}
+
+SHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	before_exec();
+	return real.fexecve(fd, argv, envp);
+}
+
+SHIM_EXPORT int execveat(int fd, const char *path, char *const argv[],
+			 char *const envp[], int flags)
+{
+	before_exec();
+	return real.execveat(fd, path, argv, envp, flags);
+}
+
+/* The list forms become vectors on the stack: after vfork() no allocation. */
+#define EXEC_LIST_MAX 4096
+
+static size_t count_args(va_list ap)
+{
+	size_t n = 1;
+
+	while (va_arg(ap, char *))
+		n++;
+	return n;
+}
+
+#define EXEC_VECTOR(argv, first, ap)                                      \
+	char *argv[EXEC_LIST_MAX];                                        \
+	va_list ap, copy_;                                                \
+	size_t i_, n_;                                                    \
+	va_start(ap, first);                                              \
+	va_copy(copy_, ap);                                               \
+	n_ = count_args(copy_);                                           \
+	va_end(copy_);                                                    \
+	if (n_ >= EXEC_LIST_MAX) {                                        \
+		va_end(ap);                                               \
+		return (int)shim_return(-E2BIG);                          \
+	}                                                                 \
+	argv[0] = (char *)first;                                          \
+	for (i_ = 1; i_ <= n_; i_++)                                      \
+		argv[i_] = va_arg(ap, char *)
+
+SHIM_EXPORT int execl(const char *path, const char *arg, ...)
+{
+	EXEC_VECTOR(argv, arg, ap);
+
+	va_end(ap);
+	return execv(path, argv);
+}
+
+SHIM_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	EXEC_VECTOR(argv, arg, ap);
+
+	va_end(ap);
+	return execvp(file, argv);
+}
+
+SHIM_EXPORT int execle(const char *path, const char *arg, ...)
+{
+	char *const *envp;
+	EXEC_VECTOR(argv, arg, ap);
+
+	envp = va_arg(ap, char *const *);
+	va_end(ap);
+	return execve(path, argv, envp);
+}
+
+/* --- exit -------------------------------------------------------------------------- */
+
+SHIM_EXPORT void _exit(int status)
+{
+	init_end();
+	real._exit(status);
+}
+
+SHIM_EXPORT void _Exit(int status)
+{
+	init_end();
+	real._Exit(status);
+}

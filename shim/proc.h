@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes: what fork, exec and exit do to channels.
+ *
+ * Owns: the fork handlers. Invariant: a child has no ring; what it inherits
+ * are plain descriptors. Called by: init, the entry points.
+ */
+#ifndef SHIM_PROC_H
+#define SHIM_PROC_H
+
+void proc_init(void);
+
+/* Flush and drain, once; for every way out of the process. */
+void init_end(void);
+
+#endif

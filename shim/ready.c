@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* See ready.h. */
+#include "listener.h"
+#include "ready.h"
+
+#define READABLE (EPOLLIN | EPOLLRDNORM)
+#define WRITABLE (EPOLLOUT | EPOLLWRNORM)
+
+/* As sk_stream_is_writeable(): a third of the buffer must be free. */
+static bool has_room(const struct vsock *vs)
+{
+	return !vs->kernel_full && vs->tx_bytes <= opts.sndbuf / 3 * 2;
+}
+
+uint32_t vs_ready(const struct vsock *vs)
+{
+	bool rd_shut = vs->eof || vs->shut_rd || vs->reset;
+	bool wr_shut = vs->shut_wr || vs->reset;
+	uint32_t mask = 0;
+
+	if (vs->life == VS_LISTEN)
+		return listener_pending(vs) ? READABLE : 0;
+	if (rd_shut && wr_shut)
+		mask |= EPOLLHUP;
+	if (rd_shut)
+		mask |= READABLE | EPOLLRDHUP;
+	if (vs->rx_bytes)
+		mask |= READABLE;
+	if (wr_shut || has_room(vs))
+		mask |= WRITABLE;
+	if (vs->err)
+		mask |= EPOLLERR;
+	return mask | ready_unpack(vs->polled);
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* See rx.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "epset.h"
+#include "rx.h"
+#include "thread.h"
+#include "vsock.h"
+
+/* Received bytes: in a lent buffer of the channel, or copied behind. */
+struct rx_piece {
+	struct rx_piece *next;
+	char *data;
+	uint32_t len;
+	int32_t buffer;		/* lent buffer, or -1: data is a chunk */
+	void *chunk;
+};
+
+_Static_assert(sizeof(struct rx_piece) <= THREAD_PIECE_SIZE, "pool");
+
+static void free_piece(struct vsock *vs, struct rx_piece *piece)
+{
+	struct thread *th = vs->th;
+
+	if (piece->buffer >= 0 && th->ch)
+		thread_put_buffer(th, (unsigned int)piece->buffer);
+	if (piece->chunk)
+		pool_put(&th->chunks_pool, piece->chunk);
+	pool_put(&th->pieces_pool, piece);
+}
+
+void rx_free(struct vsock *vs)
+{
+	struct rx_piece *piece;
+
+	while ((piece = vs->rx_head)) {
+		vs->rx_head = piece->next;
+		free_piece(vs, piece);
+	}
+	vs->rx_tail = NULL;
+	vs->rx_bytes = 0;
+}
+
+/* Buffers are few and shared: sockets that are not read must not keep them
+ * all. The copy is a page as well. */
+static void copy_out(struct vsock *vs, struct rx_piece *piece)
+{
+	char *chunk = pool_get(&vs->th->chunks_pool);
+
+	if (!chunk)
+		return;
+	memcpy(chunk, piece->data, piece->len);
+	piece->data = piece->chunk = chunk;
+	thread_put_buffer(vs->th, (unsigned int)piece->buffer);
+	piece->buffer = -1;
+	stat_inc(STAT_copied_out);
+}
+
+void rx_arrived(struct vsock *vs, const struct mp_event *ev)
+{
+	struct rx_piece *piece = pool_get(&vs->th->pieces_pool);
+
+	/* Without 40 bytes of memory the connection can't go on correctly:
+	 * it fails as it would for a kernel without memory. */
+	if (!piece) {
+		thread_put_buffer(vs->th, ev->buffer);
+		rx_failed(vs, ENOBUFS);
+		return;
+	}
+	*piece = (struct rx_piece){
+		.data = ev->data,
+		.len = (uint32_t)ev->result,
+		.buffer = (int32_t)ev->buffer,
+	};
+	if (vs->rx_head)
+		vs->rx_tail->next = piece;
+	else
+		vs->rx_head = piece;
+	vs->rx_tail = piece;
+	vs->rx_bytes += piece->len;
+	vs->in_edge++;
+	stat_add(STAT_received, piece->len);
+	if (mp_buffers_low(vs->th->ch))
+		copy_out(vs, piece);
+}
+
+void rx_failed(struct vsock *vs, int err)
+{
+	vs->err = err;
+	vs->reset = true;
+	vs->in_edge++;
+	vs->out_edge++;
+}
+
+/* Copies out of the queue. With *peek* it stays there. */
+static size_t copy_queue(struct vsock *vs, const struct iovec *iov,
+			 size_t count, int flags)
+{
+	struct rx_piece *piece = vs->rx_head;
+	uint32_t off = 0;
+	size_t done = 0, i;
+
+	for (i = 0; i < count; i++) {
+		size_t pos = 0;
+
+		while (piece && pos < iov[i].iov_len) {
+			size_t n = piece->len - off;
+
+			if (n > iov[i].iov_len - pos)
+				n = iov[i].iov_len - pos;
+			if (!(flags & MSG_TRUNC))
+				memcpy((char *)iov[i].iov_base + pos,
+				       piece->data + off, n);
+			pos += n;
+			done += n;
+			off += (uint32_t)n;
+			if (off == piece->len) {
+				piece = piece->next;
+				off = 0;
+			}
+		}
+	}
+	return done;
+}
+
+static void consume(struct vsock *vs, size_t len)
+{
+	vs->rx_bytes -= (uint32_t)len;
+	while (len) {
+		struct rx_piece *piece = vs->rx_head;
+
+		if (len < piece->len) {
+			piece->data += len;
+			piece->len -= (uint32_t)len;
+			return;
+		}
+		len -= piece->len;
+		vs->rx_head = piece->next;
+		if (!piece->next)
+			vs->rx_tail = NULL;
+		free_piece(vs, piece);
+	}
+}
+
+static size_t total(const struct iovec *iov, size_t count)
+{
+	size_t sum = 0, i;
+
+	for (i = 0; i < count; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/* Straight from the kernel into the program's memory, from *skip* bytes on.
+ * Only while no receive request waits. */
+static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
+			   size_t count, size_t skip, int flags)
+{
+	struct iovec part[16];
+	struct msghdr msg = { .msg_iov = part };
+	size_t i;
+	int ret;
+
+	for (i = 0; i < count && msg.msg_iovlen < 16; i++) {
+		size_t n = iov[i].iov_len;
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		part[msg.msg_iovlen].iov_base = (char *)iov[i].iov_base + skip;
+		part[msg.msg_iovlen++].iov_len = n - skip;
+		skip = 0;
+	}
+	ret = mp_call_recv(vs->th->ch, vs_file(vs), &msg,
+			   flags & (MSG_PEEK | MSG_TRUNC));
+	vs->rx_more = false;
+	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK))
+		vs->eof = true;
+	if (ret > 0)
+		stat_add(STAT_received, (uint64_t)ret);
+	return ret;
+}
+
+/* Nothing is queued: brings in what the kernel has for us. Afterwards the
+ * queue has bytes, or the request waits, or (rx idle) the kernel may be read
+ * directly. */
+static void pull(struct vsock *vs)
+{
+	struct thread *th = vs->th;
+
+	if (vs->rx == SLOT_ARMED && !vs->rx_poll) {
+		if (mp_has_work(th->ch))
+			thread_reap_now(th);
+		return;
+	}
+	if (vs->rx != SLOT_IDLE)
+		vs_quiesce_rx(vs);
+}
+
+static bool may_read_directly(const struct vsock *vs)
+{
+	return vs_mine(vs) && vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
+	       !vs->shut_rd && vs->depth != DEPTH_GIVEN;
+}
+
+static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
+			  size_t count, int flags)
+{
+	ssize_t ret;
+
+	if (vs->err) {
+		ret = -vs->err;
+		vs->err = 0;
+		return ret;
+	}
+	if (vs->eof || vs->reset || vs->shut_rd)
+		return 0;
+	if (!may_read_directly(vs))
+		return -EAGAIN;
+	ret = take_direct(vs, iov, count, 0, flags);
+	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
+		rx_failed(vs, (int)-ret);
+		vs->err = 0;
+	}
+	return ret;
+}
+
+ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
+		int flags)
+{
+	size_t want = total(iov, count), got;
+
+	if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
+		pull(vs);
+	else if (vs->rx_bytes < want && vs_mine(vs) && mp_has_work(vs->th->ch))
+		thread_reap_now(vs->th);
+	if (!vs->rx_bytes)
+		return take_empty(vs, iov, count, flags);
+	got = copy_queue(vs, iov, count, flags);
+	if (flags & MSG_PEEK)
+		return (ssize_t)got;
+	consume(vs, got);
+	/* More is in the kernel and fits: a short read would mean that the
+	 * socket is drained (edge-triggered programs rely on it). */
+	if (got < want && vs->rx_more && may_read_directly(vs)) {
+		ssize_t more = take_direct(vs, iov, count, got, flags);
+
+		if (more > 0)
+			got += (size_t)more;
+		else if (more < 0 && more != -EAGAIN)
+			rx_failed(vs, (int)-more);
+	}
+	vs_touch(vs);
+	return (ssize_t)got;
+}
+
+int rx_readable(struct vsock *vs)
+{
+	int n = 0;
+
+	if (vs_mine(vs) && mp_has_work(vs->th->ch))
+		thread_reap_now(vs->th);
+	if (!may_read_directly(vs))
+		return (int)vs->rx_bytes;
+	if (vs->depth != DEPTH_LW)
+		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
+	else
+		n = mp_call_inq(vs->th->ch, vs_file(vs));
+	return (int)vs->rx_bytes + (n > 0 ? n : 0);
+}

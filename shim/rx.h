@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receiving: what was read ahead, and how recv() takes it.
+ *
+ * Owns: the receive queue. Invariant: bytes leave in the order of the
+ * completions that brought them; the kernel is read directly only while the
+ * queue is empty or by the call that empties it.
+ * Called by: io (down), vsock (up). The socket's lock is held.
+ */
+#ifndef SHIM_RX_H
+#define SHIM_RX_H
+
+#include "shim.h"
+
+/* Up: bytes from a completion. */
+void rx_arrived(struct vsock *vs, const struct mp_event *ev);
+
+/* Up: an error of a receive: the facts that follow from it. */
+void rx_failed(struct vsock *vs, int err);
+
+/* As recvmsg(2) on a non-blocking socket: bytes, 0, or -errno. */
+ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
+		int flags);
+
+/* Bytes that recv() would return, as FIONREAD. */
+int rx_readable(struct vsock *vs);
+
+void rx_free(struct vsock *vs);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The nouns of the shim: socket, entry, set, thread, and how an entry point
+ * gets hold of them.
+ *
+ * Owns: the definitions. Invariants are with each struct. A struct thread's
+ * lock guards its sockets and sets; what belongs to no thread yet is guarded
+ * by shim_lock. Locks are never nested but shim_lock inside a thread's lock.
+ */
+#ifndef SHIM_SHIM_H
+#define SHIM_SHIM_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "../core/megapipe.h"
+#include "../core/opts.h"
+#include "../core/pool.h"
+#include "../core/stats.h"
+#include "../core/sys.h"
+#include "list.h"
+#include "lock.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Exported: a libc name with our body. */
+#define SHIM_EXPORT __attribute__((visibility("default")))
+
+/* First byte of everything that a number or a handle can stand for. */
+enum obj_kind {
+	OBJ_NONE,
+	OBJ_SOCK,		/* struct vsock */
+	OBJ_SET,		/* struct epset */
+	OBJ_ACCEPT,		/* struct accept_req */
+	OBJ_THREAD,		/* struct thread: its wake-up descriptor */
+	OBJ_PRIVATE,		/* a descriptor of our own: not the program's */
+	OBJ_HELD,		/* a free number that we hold in the kernel */
+};
+
+struct epset;
+struct listener;
+struct rx_piece;
+struct tx_chunk;
+struct vsock;
+
+/*
+ * A socket in a set. Invariant: linked in vs->ents and set->members; in
+ * set->ready when it may have something to report.
+ */
+struct epent {
+	struct epset *set;
+	struct vsock *vs;
+	struct epent *next;		/* of the same socket */
+	struct list member;
+	struct list ready;
+	uint64_t data;
+	uint32_t events;
+	uint32_t seen_in, seen_out;	/* edges reported so far */
+	int fd;
+	bool armed;			/* false: EPOLLONESHOT has fired */
+	bool embedded;			/* part of the socket's own memory */
+};
+
+/* Life of a socket; vs_set_life() alone changes it. */
+enum vs_life { VS_LISTEN, VS_OPEN, VS_CLOSING, VS_DEAD };
+
+/* How deep below the descriptor table a socket is. */
+enum vs_depth {
+	DEPTH_LW,		/* a slot, no descriptor */
+	DEPTH_MATERIALISED,	/* a slot and a descriptor */
+	DEPTH_FD,		/* a descriptor */
+	DEPTH_GIVEN,		/* a descriptor and read-ahead, no requests */
+};
+
+/* One request of a kind in flight per socket. */
+enum slot_state { SLOT_IDLE, SLOT_ARMED, SLOT_CANCELLING };
+
+/*
+ * A socket. Life, request slots, facts; readiness is derived (ready.h).
+ * Invariant: freed when no number names it and every slot is idle.
+ */
+struct vsock {
+	uint8_t kind;			/* OBJ_SOCK */
+	uint8_t life;			/* enum vs_life */
+	uint8_t depth;			/* enum vs_depth */
+	uint8_t rx, tx, fin;		/* enum slot_state: recv, send, close */
+	bool rx_poll;			/* the rx slot waits for a hang-up */
+	bool rx_stream;			/* the rx slot goes on by itself */
+	bool tx_poll;			/* the tx slot waits for room */
+	bool nonblock, cloexec;
+	bool outlived;			/* it lived for more than a request */
+
+	/* facts */
+	bool eof, reset;		/* peer's FIN; RST or time-out */
+	bool shut_rd, shut_wr;
+	bool rx_more;			/* the kernel has more than we took */
+	bool no_space;			/* the program was told EAGAIN */
+	bool kernel_full;		/* ... by the kernel's own buffer */
+	bool corked, kernel_cork;	/* TCP_CORK as set, and in the kernel */
+	bool more;			/* last send said MSG_MORE */
+	bool held;			/* sent with MSG_MORE: kernel may wait */
+	bool rst_close;			/* unread data at close: RST */
+	bool refused;			/* sends fail with EPIPE from now on */
+	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
+	uint8_t giving;			/* 1 + enum stat_id of a handover */
+	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
+	uint16_t options;		/* option requests in flight */
+
+	int fd;				/* its number, -1 after close */
+	int slot;			/* in the channel, or -1 */
+	int refs;			/* numbers that name it */
+	int err;			/* for the next call, or SO_ERROR */
+	uint32_t handle;
+	struct thread *th;		/* whose channel drives it, or NULL */
+	struct list update;		/* in th->updates */
+	struct list owned;		/* in th->socks */
+	struct epent *ents;
+	uint32_t in_edge, out_edge;	/* counted arrivals and drains */
+
+	struct rx_piece *rx_head, *rx_tail;
+	uint32_t rx_bytes;
+	uint32_t tx_bytes;		/* queued, in flight included */
+	uint32_t tx_flight;		/* handed to the kernel */
+	struct tx_chunk *tx_head, *tx_tail;
+
+	struct listener *listener;
+	struct sockaddr_in6 peer, local;	/* or struct sockaddr_in */
+	uint8_t peer_len, local_len;		/* 0: unknown */
+	int nodelay;				/* TCP_NODELAY, -1: unknown */
+	struct epent first;			/* most are in one set */
+};
+
+/* Descriptors added before a thread first waited: listeners mostly. */
+#define EP_CANDIDATES 64
+
+struct candidate {
+	int fd;
+	struct epoll_event ev;
+};
+
+/*
+ * An epoll set: the program's own kernel set for foreign descriptors, and a
+ * list of ours. Invariant: one thread waits (owner), or it is plain.
+ */
+struct epset {
+	uint8_t kind;		/* OBJ_SET */
+	bool plain;		/* everything is in the kernel's set again */
+	bool has_foreign;	/* descriptors were added to the kernel's set */
+	bool foreign;		/* the kernel's set may have something */
+	bool poll_armed;
+	bool kernel_first;	/* whose turn it is when maxevents is short */
+	int fd;
+	uint32_t handle;
+	struct thread *th;
+	struct list members;	/* epent.member */
+	struct list ready;	/* epent.ready */
+	struct list owned;	/* in th->sets */
+	unsigned int candidate_count;
+	struct candidate candidates[EP_CANDIDATES];
+};
+
+/* A thread that waits: its channel and what it drives. */
+struct thread {
+	uint8_t kind;		/* OBJ_THREAD */
+	struct lock lock;
+	struct mp_channel *ch;
+	struct list updates;	/* sockets whose wants may have changed */
+	struct list starved;	/* sockets that found no receive buffer */
+	struct list socks;	/* all it drives */
+	struct list sets;
+	struct list all;	/* in the process's list */
+	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;
+	struct pool chunks_pool, big_chunks_pool;
+	uint32_t handle;	/* of wake_fd */
+	int wake_fd;		/* eventfd, -1: none yet */
+	bool wake_armed;
+	bool sleeping;		/* in mp_wait(): others must wake it */
+	bool sending;		/* output is queued and not flushed */
+};
+
+extern struct lock shim_lock;
+extern struct list shim_threads;
+
+/* The calling thread's own, or NULL when it never waited. */
+extern __thread struct thread *self_thread
+	__attribute__((tls_model("initial-exec")));
+
+/* A page that the kernel wipes in a forked child, whatever forked it:
+ * non-zero while this process may use its channels (MADV_WIPEONFORK). */
+extern volatile uint32_t *shim_alive;
+
+/* True when calls should go straight to libc for good: MEGAPIPE=off, or no
+ * io_uring here. */
+extern bool shim_off;
+
+/* errno is written here only. */
+long shim_return(long ret);
+
+/* One line on standard error, "megapipe: " before it. */
+void shim_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says the line once in this process and those forked from it. */
+void shim_log_once(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

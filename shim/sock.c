@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: listening, accepting, names, shutdown.
+ * Owns: nothing. Threads: any.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "listener.h"
+#include "option.h"
+#include "tx.h"
+#include "vsock.h"
+
+static long sock_listen(struct vsock *vs, int fd, int backlog)
+{
+	int ret = (int)sys_call3(SYS_listen, fd, backlog, 0);
+
+	if (!ret && vs->listener) {
+		vs->listener->stopped = false;
+		vs_touch(vs);
+	}
+	return ret;
+}
+
+SHIM_EXPORT int listen(int fd, int backlog)
+{
+	SHIM_CALL(fd, sock_listen(vs, fd, backlog), real.listen(fd, backlog));
+}
+
+/* A queued connection, or what the kernel has: its queue may hold one for
+ * which no request of ours waits. */
+static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
+			socklen_t *len, int flags)
+{
+	long ret;
+
+	if (!vs->listener || flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return SHIM_PASS;
+	vs->listener->flags = flags;
+	ret = vs_mine(vs) ? listener_take(vs, addr, len, flags) : -EAGAIN;
+	if (ret != -EAGAIN)
+		return ret;
+	ret = sys_call4(SYS_accept4, fd, addr, len, flags);
+	if (ret == -EMFILE && fd_trim())
+		ret = sys_call4(SYS_accept4, fd, addr, len, flags);
+	if (ret >= 0)
+		listener_accepted_fd(vs, (int)ret);
+	return ret;
+}
+
+SHIM_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len,
+			int flags)
+{
+	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, flags),
+		  real.accept4(fd, addr, len, flags));
+}
+
+SHIM_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, 0),
+		  real.accept(fd, addr, len));
+}
+
+/* connect(AF_UNSPEC) on a listener stops it; on a connection it is rare
+ * enough to be the kernel's. */
+static long sock_connect(struct vsock *vs)
+{
+	if (vs->listener) {
+		listener_stop(vs);
+		vs->listener->stopped = true;
+		return SHIM_PASS;
+	}
+	vs_quiesce(vs);
+	vs_give_back(vs, STAT_handover_call);
+	return SHIM_PASS;
+}
+
+SHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	SHIM_CALL(fd, sock_connect(vs), real.connect(fd, addr, len));
+}
+
+/* After what was queued before it. */
+static long sock_shutdown(struct vsock *vs, int fd, int how)
+{
+	bool wr = how == SHUT_WR || how == SHUT_RDWR;
+	int ret;
+
+	if (vs->listener) {
+		if (how != SHUT_WR)
+			listener_stop(vs);
+		return SHIM_PASS;
+	}
+	if (vs->depth == DEPTH_GIVEN || how < SHUT_RD || how > SHUT_RDWR)
+		return vs->depth == DEPTH_LW ? -EINVAL : SHIM_PASS;
+	if (vs->reset)
+		return -ENOTCONN;
+	if (!vs_mine(vs) || (wr && !tx_drain(vs))) {
+		vs->shut_pending = (uint8_t)(1 + how);
+		ret = 0;
+	} else {
+		ret = vs_materialise(vs, STAT_mat_shutdown);
+		if (!ret)
+			ret = sys_shutdown(fd, how);
+	}
+	if (ret)
+		return ret;
+	vs->shut_wr |= wr;
+	vs->shut_rd |= how != SHUT_WR;
+	vs->in_edge++;
+	vs->out_edge++;
+	vs_touch(vs);
+	thread_wake(vs->th);
+	ep_notify(vs);
+	return 0;
+}
+
+SHIM_EXPORT int shutdown(int fd, int how)
+{
+	SHIM_CALL(fd, sock_shutdown(vs, fd, how), real.shutdown(fd, how));
+}
+
+static long give_name(const void *name, socklen_t have, struct sockaddr *addr,
+		      socklen_t *len)
+{
+	if (!addr || !len)
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	memcpy(addr, name, *len < have ? *len : have);
+	*len = have;
+	return 0;
+}
+
+/* The peer's name came with the connection; the kernel forgets it when the
+ * connection is gone, and so must we. */
+static long sock_getpeername(struct vsock *vs, struct sockaddr *addr,
+			     socklen_t *len)
+{
+	if (vs->depth != DEPTH_LW || !vs->peer_len)
+		return SHIM_PASS;
+	if (vs->reset || (vs->eof && vs->shut_wr)) {
+		long ret = vs_materialise(vs, STAT_mat_name);
+
+		return ret ? ret : SHIM_PASS;
+	}
+	return give_name(&vs->peer, vs->peer_len, addr, len);
+}
+
+SHIM_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	SHIM_CALL(fd, sock_getpeername(vs, addr, len),
+		  real.getpeername(fd, addr, len));
+}
+
+static long sock_getsockname(struct vsock *vs)
+{
+	long ret = vs_materialise(vs, STAT_mat_name);
+
+	return ret ? ret : SHIM_PASS;
+}
+
+SHIM_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	SHIM_CALL(fd, sock_getsockname(vs), real.getsockname(fd, addr, len));
+}
+
+SHIM_EXPORT int getsockopt(int fd, int level, int name, void *val,
+			   socklen_t *len)
+{
+	SHIM_CALL(fd, option_get(vs, level, name, val, len),
+		  real.getsockopt(fd, level, name, val, len));
+}
+
+SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *val,
+			   socklen_t len)
+{
+	SHIM_CALL(fd, option_set(vs, level, name, val, len),
+		  real.setsockopt(fd, level, name, val, len));
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* See thread.h. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "handover.h"
+#include "listener.h"
+#include "rx.h"
+#include "thread.h"
+#include "tx.h"
+#include "vsock.h"
+
+struct lock shim_lock;
+struct list shim_threads = LIST_INIT(shim_threads);
+__thread struct thread *self_thread;
+__thread int lock_self_id;
+
+static struct pool thread_pool = POOL_INIT(sizeof(struct thread), 16384);
+static pthread_key_t end_key;
+static bool end_key_made;
+
+/* Pool blocks: a few dozen objects at a time. */
+#define BLOCK 65536
+
+static void init_pools(struct thread *th)
+{
+	th->socks_pool = (struct pool)POOL_INIT(sizeof(struct vsock), BLOCK);
+	th->ents_pool = (struct pool)POOL_INIT(sizeof(struct epent), BLOCK);
+	th->pieces_pool = (struct pool)POOL_INIT(THREAD_PIECE_SIZE, BLOCK);
+	th->accepts_pool =
+		(struct pool)POOL_INIT(sizeof(struct accept_req), BLOCK);
+	th->chunks_pool = (struct pool)POOL_INIT(CHUNK_SIZE, 2 * BLOCK);
+	th->big_chunks_pool =
+		(struct pool)POOL_INIT(BIG_CHUNK_SIZE, 4 * BIG_CHUNK_SIZE);
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static int open_channel(struct thread *th)
+{
+	struct mp_params params = {
+		.batch = opts.batch,
+		.buffers = power_of_two(opts.buffers),
+		.slots = opts.lwsocket == LWSOCKET_OFF ? 0 : opts.slots,
+	};
+	int ret = mp_create(&params, &th->ch);
+
+	if (ret < 0)
+		return ret;
+	mp_moved(th->ch, fd_hide(mp_fd(th->ch)));
+	ret = mp_register(th->ch, th);
+	if (ret > 0)
+		th->handle = (uint32_t)ret;
+	return 0;
+}
+
+/* The thread ends: its sockets go back to the kernel, its ring ends. */
+static void thread_ended(void *arg)
+{
+	struct thread *th = arg;
+	struct list *node, *next;
+
+	if (th != self_thread || !th->ch || !lock_take(&th->lock))
+		return;
+	for (node = th->sets.next; node != &th->sets; node = next) {
+		struct epset *set = list_entry(node, struct epset, owned);
+
+		next = node->next;
+		ep_make_plain(set, STAT_handover_thread);
+	}
+	for (node = th->socks.next; node != &th->socks; node = next) {
+		next = node->next;
+		vs_give_back(list_entry(node, struct vsock, owned),
+			     STAT_handover_thread);
+	}
+	lock_give(&th->lock);
+}
+
+static struct thread *new_thread(int *why)
+{
+	struct thread *th = pool_get(&thread_pool);
+
+	if (!th) {
+		*why = -ENOMEM;
+		return NULL;
+	}
+	memset(th, 0, sizeof(*th));
+	th->kind = OBJ_THREAD;
+	th->wake_fd = -1;
+	list_init(&th->updates);
+	list_init(&th->starved);
+	list_init(&th->socks);
+	list_init(&th->sets);
+	init_pools(th);
+	*why = open_channel(th);
+	if (*why < 0) {
+		pool_put(&thread_pool, th);
+		return NULL;
+	}
+	list_append(&shim_threads, &th->all);
+	return th;
+}
+
+struct thread *thread_get(int *why)
+{
+	struct thread *th = self_thread;
+
+	if (likely(th))
+		return th;
+	*why = -EBUSY;
+	if (!lock_take(&shim_lock))
+		return NULL;
+	if (!end_key_made)
+		end_key_made = !pthread_key_create(&end_key, thread_ended);
+	th = new_thread(why);
+	lock_give(&shim_lock);
+	if (!th)
+		return NULL;
+	self_thread = th;
+	if (end_key_made)
+		pthread_setspecific(end_key, th);
+	return th;
+}
+
+void thread_put_buffer(struct thread *th, unsigned int buffer)
+{
+	mp_put_buffer(th->ch, buffer);
+}
+
+/* --- completions -------------------------------------------------------------- */
+
+static void wake_complete(struct thread *th, const struct mp_event *ev)
+{
+	uint64_t count;
+
+	if (!ev->more)
+		th->wake_armed = false;
+	if (th->wake_fd >= 0)
+		sys_read(th->wake_fd, &count, sizeof(count));
+}
+
+int thread_dispatch(struct thread *th)
+{
+	struct mp_event ev;
+	int n = 0;
+
+	for (; mp_dispatch(th->ch, &ev); n++) {
+		switch (*(uint8_t *)ev.owner) {
+		case OBJ_SOCK:
+			vs_complete(ev.owner, &ev);
+			break;
+		case OBJ_ACCEPT:
+			listener_complete(ev.owner, &ev);
+			break;
+		case OBJ_SET:
+			ep_complete(ev.owner, &ev);
+			break;
+		case OBJ_THREAD:
+			wake_complete(ev.owner, &ev);
+			break;
+		default:
+			break;
+		}
+	}
+	return n;
+}
+
+/* --- the batch ------------------------------------------------------------------ */
+
+static void update_all(struct thread *th)
+{
+	struct list *node;
+
+	while ((node = list_pop(&th->starved)))
+		list_append(&th->updates, node);
+	while ((node = list_pop(&th->updates)))
+		vs_update(list_entry(node, struct vsock, update));
+	th->sending = false;
+}
+
+void thread_flush(struct thread *th)
+{
+	update_all(th);
+	mp_flush(th->ch);
+}
+
+void thread_reap_now(struct thread *th)
+{
+	update_all(th);
+	mp_flush_reap(th->ch);
+	thread_dispatch(th);
+}
+
+/* While there is one thread nobody can leave us anything. */
+static void arm_wake(struct thread *th)
+{
+	if (th->wake_armed || !th->handle || __libc_single_threaded)
+		return;
+	if (th->wake_fd < 0) {
+		int fd = sys_eventfd(0, O_CLOEXEC | O_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		th->wake_fd = fd_hide(fd);
+	}
+	mp_poll(th->ch, th->handle, (struct mp_file){ .fd = th->wake_fd },
+		EPOLLIN, true);
+	th->wake_armed = true;
+}
+
+int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
+{
+	struct list *node;
+	int ret;
+
+	update_all(th);
+	for (node = th->sets.next; node != &th->sets; node = node->next)
+		ep_arm(list_entry(node, struct epset, owned));
+	arm_wake(th);
+	th->sleeping = true;
+	lock_give(&th->lock);
+	ret = mp_wait(th->ch, timeout_ns, mask);
+	lock_take(&th->lock);
+	th->sleeping = false;
+	thread_dispatch(th);
+	return ret;
+}
+
+void thread_wake(struct thread *th)
+{
+	static const uint64_t one = 1;
+
+	if (th->sleeping && th->wake_fd >= 0)
+		sys_write(th->wake_fd, &one, sizeof(one));
+}
+
+void thread_before_block(void)
+{
+	struct thread *th = self_thread;
+
+	if (likely(!th) || !th->sending || !*shim_alive)
+		return;
+	if (!lock_take(&th->lock))
+		return;
+	if (th->ch)
+		thread_flush(th);
+	lock_give(&th->lock);
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+static bool has_output(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->tx_bytes || vs->tx != SLOT_IDLE ||
+		    vs->life == VS_CLOSING)
+			return true;
+	}
+	return false;
+}
+
+/* The kernel closes a process's sockets before its parent is told; a ring is
+ * taken down later. So sockets without a descriptor are closed here, and
+ * listeners stop: the port must be free when we are gone. */
+static void close_all(struct thread *th)
+{
+	struct list *node, *next;
+
+	for (node = th->socks.next; node != &th->socks; node = next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		next = node->next;
+		if (vs->life == VS_LISTEN)
+			listener_stop(vs);
+		else if (vs->life == VS_OPEN)
+			vs_close(vs);
+	}
+}
+
+static void drain_own(struct thread *th, int64_t deadline)
+{
+	int64_t left;
+
+	close_all(th);
+	for (;;) {
+		thread_reap_now(th);
+		left = deadline - sys_now_ns();
+		if (!has_output(th) || left <= 0)
+			return;
+		thread_wait(th, left, NULL);
+	}
+}
+
+/* The owner sleeps in epoll_wait() or runs: woken, it flushes. */
+static void drain_foreign(struct thread *th, int64_t deadline)
+{
+	const struct timespec tick = { 0, 1000000 };
+
+	while (has_output(th) && sys_now_ns() < deadline) {
+		thread_wake(th);
+		lock_give(&th->lock);
+		sys_call3(SYS_nanosleep, &tick, NULL, 0);
+		lock_take(&th->lock);
+	}
+}
+
+void thread_drain_all(void)
+{
+	int64_t deadline = sys_now_ns() + opts.linger_ms * 1000000ll;
+	struct list *node;
+
+	for (node = shim_threads.next; node != &shim_threads;
+	     node = node->next) {
+		struct thread *th = list_entry(node, struct thread, all);
+
+		if (!th->ch || !lock_take(&th->lock))
+			continue;
+		if (th == self_thread)
+			drain_own(th, deadline);
+		else
+			drain_foreign(th, deadline);
+		lock_give(&th->lock);
+	}
+}

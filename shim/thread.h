@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that wait, and their channels.
+ *
+ * Owns: struct thread, the list of them, when a batch is flushed. Invariant:
+ * only the thread itself enters its ring; others leave wants in its list
+ * and wake it.
+ * Called by: every entry point. The thread's lock is held, except in
+ * thread_get(), thread_enter() and the fork and exit functions.
+ */
+#ifndef SHIM_THREAD_H
+#define SHIM_THREAD_H
+
+#include "shim.h"
+
+/* Bytes of one receive piece and of a small chunk: pool object sizes. */
+#define THREAD_PIECE_SIZE 40
+#define CHUNK_SIZE 4096
+#define BIG_CHUNK_SIZE (65536 + 64)
+
+/* The calling thread's channel, made at the first call; NULL and *why (-errno)
+ * when none can be made. */
+struct thread *thread_get(int *why);
+
+/* Looks at every touched socket and hands the requests to the kernel. */
+void thread_flush(struct thread *th);
+
+/* The same, collects what completes, and turns it into facts. */
+void thread_reap_now(struct thread *th);
+
+/* Turns completions that are there into facts: how many. */
+int thread_dispatch(struct thread *th);
+
+/* Flushes and waits, the lock given up meanwhile: 0 or -EINTR. */
+int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask);
+
+/* A foreign thread left something to do. */
+void thread_wake(struct thread *th);
+
+void thread_put_buffer(struct thread *th, unsigned int buffer);
+
+/* Before the calling thread blocks outside the shim: its output goes out. */
+void thread_before_block(void);
+
+/* Before the process or its thread ends: until the kernel has taken what is
+ * queued, or for opts.linger_ms. */
+void thread_drain_all(void);
+
+#endif

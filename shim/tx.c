@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* See tx.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "fdtable.h"
+#include "thread.h"
+#include "tx.h"
+#include "vsock.h"
+
+/* A part of the queue. Two sizes: one for small responses, one for files and
+ * long replies. */
+struct tx_chunk {
+	struct tx_chunk *next;
+	uint32_t off, len;	/* sent so far; filled so far */
+	uint32_t cap;
+	bool big;
+	char data[];
+};
+
+#define SMALL_ROOM (CHUNK_SIZE - sizeof(struct tx_chunk))
+#define BIG_ROOM (BIG_CHUNK_SIZE - sizeof(struct tx_chunk))
+
+/* From here on copying costs more than entering the kernel once: sent from
+ * the program's memory when nothing is queued before it. */
+#define DIRECT_MIN 16384
+
+/* Parts that one request can carry (mp_send). */
+#define PARTS 8
+
+static struct tx_chunk *new_chunk(struct vsock *vs, size_t need)
+{
+	bool big = need > SMALL_ROOM;
+	struct thread *th = vs->th;
+	struct tx_chunk *c = pool_get(big ? &th->big_chunks_pool :
+					    &th->chunks_pool);
+
+	if (!c)
+		return NULL;
+	c->next = NULL;
+	c->off = c->len = 0;
+	c->cap = big ? BIG_ROOM : SMALL_ROOM;
+	c->big = big;
+	if (vs->tx_tail)
+		vs->tx_tail->next = c;
+	else
+		vs->tx_head = c;
+	vs->tx_tail = c;
+	return c;
+}
+
+static void free_chunk(struct vsock *vs, struct tx_chunk *c)
+{
+	pool_put(c->big ? &vs->th->big_chunks_pool : &vs->th->chunks_pool, c);
+}
+
+/* Room for up to *len* more bytes in one piece: where, and how many. */
+static char *reserve(struct vsock *vs, size_t len, size_t *room)
+{
+	struct tx_chunk *c = vs->tx_tail;
+
+	if (!c || c->len == c->cap)
+		c = new_chunk(vs, len);
+	if (!c)
+		return NULL;
+	*room = c->cap - c->len < len ? c->cap - c->len : len;
+	return c->data + c->len;
+}
+
+static void append_done(struct vsock *vs, size_t len)
+{
+	vs->tx_tail->len += (uint32_t)len;
+	vs->tx_bytes += (uint32_t)len;
+}
+
+static bool append(struct vsock *vs, const char *data, size_t len)
+{
+	while (len) {
+		size_t n;
+		char *to = reserve(vs, len, &n);
+
+		if (!to)
+			return false;
+		memcpy(to, data, n);
+		append_done(vs, n);
+		data += n;
+		len -= n;
+	}
+	return true;
+}
+
+void tx_free(struct vsock *vs)
+{
+	struct tx_chunk *c;
+
+	while ((c = vs->tx_head)) {
+		vs->tx_head = c->next;
+		free_chunk(vs, c);
+	}
+	vs->tx_tail = NULL;
+	vs->tx_bytes = 0;
+	vs->tx_flight = 0;
+}
+
+/* Bytes left the queue. The last chunk is kept for the next bytes only while
+ * there are some in it: an idle connection holds no memory. */
+static void consume(struct vsock *vs, size_t len)
+{
+	vs->tx_bytes -= (uint32_t)len;
+	while (vs->tx_head) {
+		struct tx_chunk *c = vs->tx_head;
+		size_t left = c->len - c->off;
+
+		if (len < left) {
+			c->off += (uint32_t)len;
+			return;
+		}
+		len -= left;
+		vs->tx_head = c->next;
+		free_chunk(vs, c);
+	}
+	vs->tx_tail = NULL;
+}
+
+bool tx_drain(struct vsock *vs)
+{
+	uint32_t before;
+
+	do {
+		before = vs->tx_bytes;
+		if (!before && vs->tx == SLOT_IDLE)
+			return true;
+		vs_touch(vs);
+		thread_reap_now(vs->th);
+	} while (vs->tx_bytes < before);
+	return !vs->tx_bytes && vs->tx == SLOT_IDLE;
+}
+
+/* 0 when sending is possible, or what send() says. */
+static int send_error(struct vsock *vs)
+{
+	int err = vs->err;
+
+	if (err) {
+		vs->err = 0;
+		return -err;
+	}
+	if (vs->shut_wr || vs->reset || vs->refused)
+		return -EPIPE;
+	return 0;
+}
+
+static size_t room_left(const struct vsock *vs)
+{
+	return vs->tx_bytes < opts.sndbuf ? opts.sndbuf - vs->tx_bytes : 0;
+}
+
+void tx_kernel_full(struct vsock *vs)
+{
+	vs->kernel_full = true;
+	vs->no_space = true;
+	vs_touch(vs);
+}
+
+static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
+			  size_t count, size_t len, int flags)
+{
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)iov, .msg_iovlen = count,
+	};
+	bool more = vs->corked || flags & MSG_MORE;
+	int ret = mp_call_send(vs->th->ch, vs_file(vs), &msg,
+			       more ? MSG_MORE : 0);
+
+	if (ret < 0 && ret != -EAGAIN) {
+		if (ret != -EFAULT && ret != -EINVAL) {
+			vs->reset = true;
+			vs->in_edge++;
+		}
+		return ret;
+	}
+	if (ret > 0) {
+		vs->held = more;
+		stat_add(STAT_sent, (uint64_t)ret);
+		stat_add(STAT_sent_direct, (uint64_t)ret);
+	}
+	if (ret < (ssize_t)len)
+		tx_kernel_full(vs);
+	return ret;
+}
+
+static size_t total(const struct iovec *iov, size_t count)
+{
+	size_t sum = 0, i;
+
+	for (i = 0; i < count; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/* Room in the queue, after trying to empty it; 0 and no_space when full. */
+static size_t make_room(struct vsock *vs)
+{
+	size_t room = vs->kernel_full ? 0 : room_left(vs);
+
+	if (!room && !vs->kernel_full && vs_mine(vs)) {
+		tx_drain(vs);
+		room = room_left(vs);
+	}
+	if (!room)
+		vs->no_space = true;
+	return room;
+}
+
+static void note_queued(struct vsock *vs, int flags)
+{
+	vs->more = flags & MSG_MORE;
+	vs->outlived = true;
+	vs->th->sending = true;
+	vs_touch(vs);
+	if (!vs_mine(vs))
+		thread_wake(vs->th);
+	else if (mp_announce(vs->th->ch))
+		thread_flush(vs->th);
+}
+
+ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
+	       int flags)
+{
+	size_t len = total(iov, count), room, done = 0, i;
+	int err = send_error(vs);
+
+	if (err || !len)
+		return err;
+	if (len >= DIRECT_MIN && vs_mine(vs) && !vs->kernel_full &&
+	    vs->depth != DEPTH_GIVEN && tx_drain(vs))
+		return put_direct(vs, iov, count, len, flags);
+	room = make_room(vs);
+	for (i = 0; i < count && done < room; i++) {
+		size_t n = iov[i].iov_len;
+
+		if (n > room - done)
+			n = room - done;
+		if (!append(vs, iov[i].iov_base, n))
+			break;
+		done += n;
+	}
+	if (done < len)
+		vs->no_space = true;
+	if (!done)
+		return -EAGAIN;
+	note_queued(vs, flags);
+	return (ssize_t)done;
+}
+
+ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
+{
+	int err = send_error(vs);
+	off_t pos = offset ? *offset :
+		sys_call3(SYS_lseek, in_fd, 0, SEEK_CUR);
+	size_t done = 0, n;
+	ssize_t got = 0;
+
+	if (err)
+		return err;
+	if (pos < 0 || len > BIG_ROOM || vs->kernel_full ||
+	    room_left(vs) < len || fd_object(in_fd))
+		return -EOPNOTSUPP;
+	while (done < len) {
+		char *to = reserve(vs, len - done, &n);
+
+		got = to ? sys_pread(in_fd, to, n, pos + (off_t)done) : -ENOMEM;
+		if (got <= 0)
+			break;
+		append_done(vs, (size_t)got);
+		done += (size_t)got;
+	}
+	/* An empty chunk that was made for nothing must not stay. */
+	if (!vs->tx_bytes)
+		tx_free(vs);
+	if (!done)
+		return got < 0 ? -EOPNOTSUPP : 0;
+	if (offset)
+		*offset = pos + (off_t)done;
+	else
+		sys_call3(SYS_lseek, in_fd, (off_t)done, SEEK_CUR);
+	note_queued(vs, 0);
+	return (ssize_t)done;
+}
+
+void tx_arm(struct vsock *vs, bool close)
+{
+	struct iovec iov[PARTS];
+	struct tx_chunk *c = vs->tx_head;
+	unsigned int count;
+	bool more = vs->corked || vs->more;
+
+	vs->tx_flight = 0;
+	for (count = 0; c && count < PARTS; c = c->next, count++) {
+		iov[count].iov_base = c->data + c->off;
+		iov[count].iov_len = c->len - c->off;
+		vs->tx_flight += c->len - c->off;
+	}
+	vs->tx = SLOT_ARMED;
+	if (close && !c) {
+		vs->fin = SLOT_ARMED;
+		mp_send_close(vs->th->ch, vs->handle, vs_file(vs), iov, count,
+			      0);
+		return;
+	}
+	more = more || c;
+	vs->held = more;
+	mp_send(vs->th->ch, vs->handle, vs_file(vs), iov, count,
+		more ? MSG_MORE : 0);
+}
+
+/* Room again: an edge for who was told EAGAIN. */
+static void room_again(struct vsock *vs)
+{
+	if (vs->no_space && !vs->kernel_full &&
+	    vs->tx_bytes <= opts.sndbuf / 3 * 2) {
+		vs->no_space = false;
+		vs->out_edge++;
+	}
+}
+
+void tx_done(struct vsock *vs, int result)
+{
+	vs->tx_flight = 0;
+	if (result >= 0) {
+		consume(vs, (size_t)result);
+		stat_add(STAT_sent, (uint64_t)result);
+	} else if (result != -ECANCELED && result != -EAGAIN &&
+		   result != -EINTR) {
+		tx_free(vs);
+		vs->reset = true;
+		/* EPIPE means that the error itself was reported before. */
+		if (result != -EPIPE)
+			vs->err = -result;
+		vs->in_edge++;
+		vs->out_edge++;
+	}
+	room_again(vs);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending: the queue behind send(), and the one request that empties it.
+ *
+ * Owns: the send queue. Invariant: one send in flight per socket (parallel
+ * ones interleave, liburing issue 1001); new bytes gather behind it.
+ * Called by: io (down), vsock (both). The socket's lock is held.
+ */
+#ifndef SHIM_TX_H
+#define SHIM_TX_H
+
+#include "shim.h"
+
+/* As sendmsg(2) on a non-blocking socket: bytes or -errno. The caller raises
+ * SIGPIPE. */
+ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
+	       int flags);
+
+/* As sendfile(2) for a part small enough to queue: bytes, or -errno, or
+ * -EOPNOTSUPP when the caller should let the kernel do it. */
+ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len);
+
+/* Down: queues the send request. With *close* the file is closed after. */
+void tx_arm(struct vsock *vs, bool close);
+
+/* Up: a send ended. */
+void tx_done(struct vsock *vs, int result);
+
+/* Sends all that is queued, without waiting: true when it went out. Only
+ * for the owner's thread. */
+bool tx_drain(struct vsock *vs);
+
+/* The kernel's own buffer is full: the tx slot waits for room in it. */
+void tx_kernel_full(struct vsock *vs);
+
+void tx_free(struct vsock *vs);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/* See vsock.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "handover.h"
+#include "listener.h"
+#include "ready.h"
+#include "rx.h"
+#include "thread.h"
+#include "tx.h"
+#include "vsock.h"
+
+struct vsock *vs_new(struct thread *th, enum vs_life life,
+		     enum vs_depth depth, int fd)
+{
+	struct vsock *vs = pool_get(&th->socks_pool);
+	int handle;
+
+	if (!vs)
+		return NULL;
+	memset(vs, 0, sizeof(*vs));
+	handle = mp_register(th->ch, vs);
+	if (handle < 0) {
+		pool_put(&th->socks_pool, vs);
+		return NULL;
+	}
+	vs->kind = OBJ_SOCK;
+	vs->life = life;
+	vs->depth = depth;
+	vs->fd = fd;
+	vs->slot = -1;
+	vs->refs = 1;
+	vs->nodelay = -1;
+	vs->handle = (uint32_t)handle;
+	vs->th = th;
+	list_append(&th->socks, &vs->owned);
+	return vs;
+}
+
+void vs_set_life(struct vsock *vs, enum vs_life life)
+{
+	static const uint8_t legal[] = {
+		[VS_LISTEN] = 1 << VS_CLOSING,
+		[VS_OPEN] = 1 << VS_CLOSING,
+		[VS_CLOSING] = 1 << VS_DEAD,
+		[VS_DEAD] = 0,
+	};
+
+	if (!(legal[vs->life] & 1 << life))
+		__builtin_trap();
+	vs->life = life;
+}
+
+void vs_touch(struct vsock *vs)
+{
+	if (!list_linked(&vs->update))
+		list_append(&vs->th->updates, &vs->update);
+}
+
+/* The free rule: no number, every slot idle. */
+void vs_put(struct vsock *vs)
+{
+	struct thread *th = vs->th;
+
+	if (vs->refs || vs->rx || vs->tx || vs->fin || vs->options)
+		return;
+	if (vs->listener && vs->listener->armed_count)
+		return;
+	if (vs->listener)
+		listener_free(vs);
+	if (vs->life != VS_DEAD)
+		vs->life = VS_DEAD;
+	ep_forget(vs, -1);
+	rx_free(vs);
+	tx_free(vs);
+	list_remove(&vs->update);
+	list_remove(&vs->owned);
+	if (th->ch)
+		mp_unregister(th->ch, vs->handle);
+	vs->kind = OBJ_NONE;
+	pool_put(&th->socks_pool, vs);
+}
+
+/* --- down ------------------------------------------------------------------ */
+
+/* Is a receive wanted? While the program reads on, and its queue is short. */
+static bool wants_recv(const struct vsock *vs)
+{
+	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
+	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < opts.readahead;
+}
+
+/* A connection that is not read any more must still report a hang-up. */
+static bool wants_hangup(const struct vsock *vs)
+{
+	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
+	       vs->depth != DEPTH_GIVEN && !vs->polled &&
+	       vs->rx_bytes >= opts.readahead;
+}
+
+static void cancel_rx(struct vsock *vs)
+{
+	mp_cancel(vs->th->ch, vs->handle,
+		  vs->rx_poll ? MP_OP_POLL : MP_OP_RECV);
+	vs->rx = SLOT_CANCELLING;
+}
+
+static void update_rx(struct vsock *vs)
+{
+	bool recv = wants_recv(vs), poll = wants_hangup(vs);
+
+	if (vs->rx == SLOT_CANCELLING)
+		return;		/* its end is on the way and decides then */
+	if (vs->rx == SLOT_ARMED) {
+		if (vs->rx_poll ? !poll : !recv)
+			cancel_rx(vs);
+		return;		/* what waits is what is wanted */
+	}
+	/* A request of both kinds at once would share one cookie's op with
+	 * the tx slot's poll: that one is waited for first. */
+	if (poll && !vs->tx_poll) {
+		mp_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
+			false);
+		vs->rx_poll = true;
+		vs->rx = SLOT_ARMED;
+	} else if (recv) {
+		vs->rx_poll = false;
+		vs->rx_stream = vs->outlived;
+		if (vs->rx_stream)
+			mp_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
+		else
+			mp_recv(vs->th->ch, vs->handle, vs_file(vs));
+		vs->rx = SLOT_ARMED;
+	}
+}
+
+/* shutdown(2) of what was queued behind output; the ring's own SHUTDOWN
+ * always goes to a worker thread. */
+static void finish_shutdown(struct vsock *vs)
+{
+	int how = vs->shut_pending - 1;
+
+	vs->shut_pending = 0;
+	if (!vs_materialise(vs, STAT_mat_shutdown))
+		sys_shutdown(vs->fd, how);
+}
+
+static void update_tx(struct vsock *vs)
+{
+	bool closing = vs->life == VS_CLOSING;
+
+	if (vs->tx != SLOT_IDLE) {
+		/* Nothing more will be written: the wait for room ends. */
+		if (closing && vs->tx_poll && vs->tx == SLOT_ARMED &&
+		    vs->kernel_full) {
+			mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
+			vs->tx = SLOT_CANCELLING;
+		}
+		return;		/* one in flight; the rest gathers */
+	}
+	if (vs->tx_bytes) {
+		tx_arm(vs, closing && vs->fin == SLOT_IDLE && !vs->rst_close &&
+		       vs->rx != SLOT_CANCELLING);
+		return;
+	}
+	if (vs->shut_pending)
+		finish_shutdown(vs);
+	if (vs->kernel_full && !closing &&
+	    !(vs->rx_poll && vs->rx != SLOT_IDLE)) {
+		mp_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLOUT, false);
+		vs->tx_poll = true;
+		vs->tx = SLOT_ARMED;
+	}
+}
+
+/* Closing is a protocol: cancel the receive (close sends no FIN while one is
+ * armed), send what is queued, close. The cancel takes effect while it is
+ * submitted, so the close may follow in the same batch. */
+static void update_close(struct vsock *vs)
+{
+	static const struct linger rst = { .l_onoff = 1 };
+	struct thread *th = vs->th;
+
+	if (vs->rx == SLOT_ARMED)
+		cancel_rx(vs);
+	if (vs->tx_bytes && vs->fin == SLOT_IDLE && vs->tx == SLOT_IDLE &&
+	    vs->rx == SLOT_CANCELLING) {
+		tx_arm(vs, !vs->rst_close);
+		return;
+	}
+	update_tx(vs);
+	if (vs->tx != SLOT_IDLE || vs->tx_bytes || vs->fin != SLOT_IDLE)
+		return;
+	if (vs->rst_close && (vs->slot < 0 || mp_caps(th->ch)->sockopt)) {
+		if (vs->slot >= 0)
+			mp_setsockopt(th->ch, vs->handle, vs_file(vs),
+				      SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+		else
+			sys_setsockopt(vs->fd, SOL_SOCKET, SO_LINGER, &rst,
+				       sizeof(rst));
+		vs->options += vs->slot >= 0;
+	}
+	vs->fin = SLOT_ARMED;
+	mp_close(th->ch, vs->handle, vs_file(vs));
+}
+
+/* From here on the number is the kernel's to give out again: nothing may be
+ * found under it (the close below frees it). */
+static void forget_number(struct vsock *vs)
+{
+	if (vs->depth == DEPTH_FD && vs->fd >= 0 &&
+	    fd_object(vs->fd) == (void *)vs)
+		fd_set_object(vs->fd, NULL);
+}
+
+void vs_update(struct vsock *vs)
+{
+	switch (vs->life) {
+	case VS_LISTEN: {
+		bool wanted = false;
+		struct epent *e;
+
+		if (vs->giving) {
+			vs_give_step(vs);
+			break;
+		}
+		for (e = vs->ents; e; e = e->next)
+			wanted |= e->armed && e->events & EPOLLIN;
+		listener_update(vs, wanted);
+		break;
+	}
+	case VS_OPEN:
+		if (vs->giving && vs_give_step(vs))
+			break;
+		update_rx(vs);
+		update_tx(vs);
+		break;
+	case VS_CLOSING:
+		if (vs->listener) {
+			listener_update(vs, false);
+		} else if (vs->fin == SLOT_IDLE) {
+			update_close(vs);
+			if (vs->fin == SLOT_ARMED)
+				forget_number(vs);
+		}
+		break;
+	case VS_DEAD:
+		break;
+	}
+}
+
+void vs_quiesce_rx(struct vsock *vs)
+{
+	if (vs->rx == SLOT_ARMED)
+		cancel_rx(vs);
+	while (vs->rx != SLOT_IDLE) {
+		mp_flush_reap(vs->th->ch);
+		thread_dispatch(vs->th);
+	}
+}
+
+/* --- up --------------------------------------------------------------------- */
+
+static void recv_done(struct vsock *vs, const struct mp_event *ev)
+{
+	if (!ev->more)
+		vs->rx = SLOT_IDLE;
+	vs->rx_more = ev->nonempty;
+	if (ev->result > 0) {
+		if (vs->life == VS_OPEN)
+			rx_arrived(vs, ev);
+		else
+			thread_put_buffer(vs->th, ev->buffer);
+		if (vs->life == VS_CLOSING)
+			vs->rst_close = true;
+		return;
+	}
+	if (ev->data)
+		thread_put_buffer(vs->th, ev->buffer);
+	switch (ev->result) {
+	case 0:
+		vs->eof = true;
+		vs->in_edge++;
+		break;
+	case -ENOBUFS:
+		/* Back-pressure, not an error: again when buffers are back. */
+		vs->rx_more = true;
+		if (vs->life == VS_OPEN) {
+			list_remove(&vs->update);
+			list_append(&vs->th->starved, &vs->update);
+		}
+		break;
+	case -ECANCELED:
+	case -EINTR:
+	case -EAGAIN:
+		break;
+	default:
+		rx_failed(vs, -ev->result);
+	}
+}
+
+static void poll_done(struct vsock *vs, const struct mp_event *ev)
+{
+	if (vs->tx_poll) {
+		vs->tx_poll = false;
+		vs->tx = SLOT_IDLE;
+		vs->kernel_full = false;
+		if (vs->no_space) {
+			vs->no_space = false;
+			vs->out_edge++;
+		}
+		return;
+	}
+	vs->rx_poll = false;
+	vs->rx = SLOT_IDLE;
+	if (ev->result > 0) {
+		vs->polled |= ready_pack((uint32_t)ev->result);
+		vs->in_edge++;
+	}
+}
+
+static void close_done(struct vsock *vs, int result)
+{
+	vs->fin = SLOT_IDLE;
+	if (result == -ECANCELED)
+		return;		/* the send before it fell short: again */
+	vs->slot = -1;
+	vs_set_life(vs, VS_DEAD);
+	stat_inc(STAT_closed);
+}
+
+void vs_complete(struct vsock *vs, const struct mp_event *ev)
+{
+	switch (ev->op) {
+	case MP_OP_RECV:
+		recv_done(vs, ev);
+		break;
+	case MP_OP_SEND:
+		vs->tx = SLOT_IDLE;
+		tx_done(vs, ev->result);
+		break;
+	case MP_OP_POLL:
+		poll_done(vs, ev);
+		break;
+	case MP_OP_CLOSE:
+		close_done(vs, ev->result);
+		break;
+	case MP_OP_SETOPT:
+		vs->options--;
+		break;
+	default:
+		break;
+	}
+	if (vs->life == VS_DEAD) {
+		vs_put(vs);
+		return;
+	}
+	if (!list_linked(&vs->update))
+		vs_touch(vs);
+	ep_notify(vs);
+}
+
+/* --- close -------------------------------------------------------------------- */
+
+void vs_close(struct vsock *vs)
+{
+	struct thread *th = vs->th;
+
+	ep_forget(vs, -1);
+	if (vs->life == VS_LISTEN) {
+		listener_stop(vs);
+		vs->refs = 0;
+		vs_set_life(vs, VS_CLOSING);
+		vs_put(vs);
+		return;
+	}
+	/* Unread data at close means RST, as in tcp_close(). */
+	vs->rst_close = vs->rx_bytes > 0;
+	rx_free(vs);
+	vs->refs = 0;
+	vs_set_life(vs, VS_CLOSING);
+	list_remove(&vs->update);
+	vs_touch(vs);
+	th->sending = true;
+	if (!vs_mine(vs))
+		thread_wake(th);
+	else if (mp_announce(th->ch))
+		thread_flush(th);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A socket's life and its requests.
+ *
+ * Owns: struct vsock. Flow rule: *down* goes call -> wanted -> armed, through
+ * vs_touch() and vs_update(); *up* goes completion -> fact -> ready -> event,
+ * through vs_complete() and ep_notify(). No function does both.
+ * Called by: the entry points, epset, thread. The socket's lock is held.
+ */
+#ifndef SHIM_VSOCK_H
+#define SHIM_VSOCK_H
+
+#include "shim.h"
+
+static inline struct mp_file vs_file(const struct vsock *vs)
+{
+	bool lw = vs->slot >= 0;
+
+	return (struct mp_file){ .fd = lw ? vs->slot : vs->fd, .lw = lw };
+}
+
+/* May ring calls be made here: are we the thread that drives it? */
+static inline bool vs_mine(const struct vsock *vs)
+{
+	return vs->th && vs->th == self_thread;
+}
+
+/* A socket for number *fd*, driven by *th*; NULL without memory. */
+struct vsock *vs_new(struct thread *th, enum vs_life life,
+		     enum vs_depth depth, int fd);
+void vs_set_life(struct vsock *vs, enum vs_life life);
+
+/* Its wants may have changed: look at it before the next flush. */
+void vs_touch(struct vsock *vs);
+
+/* Down: compares what is wanted with what is armed. */
+void vs_update(struct vsock *vs);
+
+/* Up: a completion becomes a fact. */
+void vs_complete(struct vsock *vs, const struct mp_event *ev);
+
+/* The program closed its last number. */
+void vs_close(struct vsock *vs);
+
+/* Frees it when nothing refers to it any more. */
+void vs_put(struct vsock *vs);
+
+/* Everything that the kernel has is ours, nothing is in flight: waits for
+ * the recv request to end. Only for the owner's thread. */
+void vs_quiesce_rx(struct vsock *vs);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry points: epoll.
+ *
+ * Owns: when a descriptor of the program becomes ours (adopt), and the loop
+ * of epoll_wait(). Invariant: one io_uring_enter a call, which submits what
+ * is queued, collects what is complete, and sleeps only when nothing is to
+ * be reported. Threads: any; a set is waited for by one.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+
+#include "entry.h"
+#include "epset.h"
+#include "handover.h"
+#include "init.h"
+#include "listener.h"
+#include "vsock.h"
+
+static long made_set(int fd)
+{
+	struct epset *set;
+
+	if (fd < 0 || fd >= FD_TABLE_MAX || shim_off)
+		return fd;
+	set = ep_new(fd);
+	if (set)
+		fd_set_object(fd, set);
+	return fd;
+}
+
+SHIM_EXPORT int epoll_create(int size)
+{
+	return (int)made_set(real.epoll_create(size));
+}
+
+SHIM_EXPORT int epoll_create1(int flags)
+{
+	return (int)made_set(real.epoll_create1(flags));
+}
+
+/* --- adoption -------------------------------------------------------------------- */
+
+/* What a descriptor would be: a listening or connected, non-blocking TCP
+ * socket. tcpi_state is the first byte of TCP_INFO (tcp(7)), which only a
+ * TCP socket answers. */
+static bool is_adoptable(int fd, enum vs_life *life)
+{
+	int flags = sys_fcntl(fd, F_GETFL, 0);
+	uint8_t state = 0;
+	socklen_t len = sizeof(state);
+
+	if (flags < 0 || !(flags & O_NONBLOCK) ||
+	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0)
+		return false;
+	*life = state == TCP_LISTEN ? VS_LISTEN : VS_OPEN;
+	return state == TCP_LISTEN || state == TCP_ESTABLISHED ||
+	       state == TCP_CLOSE_WAIT;
+}
+
+/* Events that mean the same in our set; others stay the kernel's. */
+#define OUR_EVENTS                                                         \
+	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLET | \
+	 EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLRDNORM | EPOLLWRNORM |       \
+	 EPOLLWAKEUP)
+
+/* 1 when the descriptor is ours now, 0 when it stays the kernel's. */
+static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
+{
+	enum vs_life life;
+	struct vsock *vs;
+
+	if (set->plain || fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX ||
+	    ev->events & ~OUR_EVENTS || !is_adoptable(fd, &life))
+		return 0;
+	vs = vs_new(set->th, life, DEPTH_FD, fd);
+	if (!vs)
+		return 0;
+	vs->nonblock = true;
+	if ((life == VS_LISTEN && listener_open(vs) < 0) ||
+	    ep_add(set, vs, fd, ev) < 0) {
+		vs->refs = 0;
+		vs->life = VS_DEAD;
+		vs_put(vs);
+		return 0;
+	}
+	fd_set_object(fd, vs);
+	stat_inc(STAT_adopted);
+	if (life == VS_OPEN)
+		listener_saw_registered(set->th, fd);
+	return 1;
+}
+
+/* The first wait: what was added before is looked at. A candidate that the
+ * kernel's set does not know any more was closed since. */
+static void adopt_candidates(struct epset *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->candidate_count; i++) {
+		struct candidate *c = &set->candidates[i];
+
+		set->has_foreign = true;
+		if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
+			continue;
+		if (!adopt(set, c->fd, &c->ev))
+			sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
+	}
+	set->candidate_count = 0;
+}
+
+/* --- epoll_ctl --------------------------------------------------------------------- */
+
+/* EPOLLEXCLUSIVE's rules, epoll_ctl(2). */
+static bool bad_exclusive(int op, const struct epent *e,
+			  const struct epoll_event *ev)
+{
+	if (op == EPOLL_CTL_MOD)
+		return ev->events & EPOLLEXCLUSIVE ||
+		       e->events & EPOLLEXCLUSIVE;
+	return op == EPOLL_CTL_ADD && ev->events & EPOLLEXCLUSIVE &&
+	       ev->events & ~(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP |
+			      EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE);
+}
+
+static long ctl_ours(struct epset *set, int op, int fd, struct vsock *vs,
+		     struct epoll_event *ev)
+{
+	struct epent *e = ep_find(set, vs, fd);
+
+	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
+		return -EINVAL;
+	if (op != EPOLL_CTL_DEL && !ev)
+		return -EFAULT;
+	if (op == EPOLL_CTL_ADD ? !!e : !e)
+		return e ? -EEXIST : -ENOENT;
+	if (op != EPOLL_CTL_DEL && bad_exclusive(op, e, ev))
+		return -EINVAL;
+	if (op == EPOLL_CTL_ADD)
+		return ep_add(set, vs, fd, ev);
+	if (op == EPOLL_CTL_MOD)
+		ep_modify(e, ev);
+	else
+		ep_remove(e);
+	return 0;
+}
+
+/* A socket of another thread, or one that we can't watch exactly: the
+ * kernel's from here on. */
+static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
+		      struct epoll_event *ev)
+{
+	if (vs->depth != DEPTH_GIVEN) {
+		vs_give_back(vs, vs->th == set->th ? STAT_handover_blocking :
+						     STAT_handover_thread);
+		if (fd_object(fd) == (void *)vs && vs->th == set->th)
+			return ctl_ours(set, op, fd, vs, ev);
+	}
+	return SHIM_PASS;
+}
+
+static long ctl_socket(struct epset *set, int op, int fd,
+		       struct epoll_event *ev)
+{
+	struct vsock *vs = fd_lookup(fd, OBJ_SOCK);
+
+	if (!vs)
+		return SHIM_PASS;
+	if (vs->life >= VS_CLOSING)
+		return -EBADF;
+	if (vs->th != set->th || set->plain || !vs->nonblock ||
+	    (op != EPOLL_CTL_DEL && ev && ev->events & ~OUR_EVENTS) ||
+	    vs->depth == DEPTH_GIVEN)
+		return ctl_given(set, op, fd, vs, ev);
+	return ctl_ours(set, op, fd, vs, ev);
+}
+
+static long ctl_kernel(struct epset *set, int op, int fd,
+		       struct epoll_event *ev)
+{
+	long ret;
+
+	if (op == EPOLL_CTL_ADD && ev && set->th && adopt(set, fd, ev)) {
+		thread_wake(set->th);
+		return 0;
+	}
+	ret = sys_epoll_ctl(set->fd, op, fd, ev);
+	if (ret < 0)
+		return ret;
+	if (!set->th)
+		ep_note_candidate(set, op, fd, ev);
+	else
+		set->has_foreign = true;
+	return ret;
+}
+
+/* What is put into a set, or waited for, must be readable by the kernel. */
+static long ctl_set(int op, int epfd, int fd, struct epoll_event *ev)
+{
+	struct epset *inner = fd_lookup(fd, OBJ_SET);
+	struct lock *lock;
+
+	if (inner && op == EPOLL_CTL_ADD && fd != epfd) {
+		lock = ep_lock(inner);
+		if (lock_take(lock)) {
+			ep_make_plain(inner, STAT_handover_poll);
+			lock_give(lock);
+		}
+	}
+	return sys_epoll_ctl(epfd, op, fd, ev);
+}
+
+static long epoll_ctl_locked(struct epset *set, int op, int fd,
+			     struct epoll_event *ev)
+{
+	void *object = fd_object(fd);
+	long ret = SHIM_PASS;
+
+	if (object) {
+		uint8_t kind = *(uint8_t *)object;
+
+		if (kind == OBJ_PRIVATE || kind == OBJ_HELD)
+			return -EBADF;
+		if (kind == OBJ_SOCK)
+			ret = ctl_socket(set, op, fd, ev);
+	}
+	if (ret != SHIM_PASS)
+		return ret;
+	return ctl_kernel(set, op, fd, ev);
+}
+
+SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	struct epset *set = fd_lookup(epfd, OBJ_SET);
+	struct lock *lock;
+	long ret;
+
+	if (!set || !*shim_alive)
+		return real.epoll_ctl(epfd, op, fd, ev);
+	if (unlikely(fd_lookup(fd, OBJ_SET)))
+		return (int)shim_return(ctl_set(op, epfd, fd, ev));
+	for (;;) {
+		lock = ep_lock(set);
+		if (!lock_take(lock))
+			return real.epoll_ctl(epfd, op, fd, ev);
+		if (lock == ep_lock(set))
+			break;
+		lock_give(lock);
+	}
+	ret = epoll_ctl_locked(set, op, fd, ev);
+	if (!ret && set->th && set->th != self_thread)
+		thread_wake(set->th);
+	lock_give(lock);
+	return (int)shim_return(ret);
+}
+
+/* --- epoll_wait --------------------------------------------------------------------- */
+
+/* Binds the set to this thread at its first wait. False: the kernel's. */
+static bool claim(struct epset *set)
+{
+	struct thread *th;
+	bool ours;
+	int why = 0;
+
+	if (set->plain || shim_off || !init_usable())
+		return false;
+	if (likely(set->th && set->th == self_thread))
+		return true;
+	th = thread_get(&why);
+	if (!th) {
+		init_unusable(why);
+		return false;
+	}
+	if (!lock_take(&shim_lock))
+		return false;
+	ours = !set->th;
+	if (ours)
+		ep_attach(set, th);
+	lock_give(&shim_lock);
+	if (!lock_take(&set->th->lock))
+		return false;
+	if (ours)
+		adopt_candidates(set);
+	else
+		ep_make_plain(set, STAT_handover_thread);
+	lock_give(&set->th->lock);
+	return ours;
+}
+
+/* Nothing of ours could be in it: the thread needs no channel for it. */
+static bool worth_claiming(struct epset *set)
+{
+	unsigned int i;
+	enum vs_life life;
+
+	if (set->th)
+		return true;
+	for (i = 0; i < set->candidate_count; i++)
+		if (is_adoptable(set->candidates[i].fd, &life))
+			return true;
+	return false;
+}
+
+static int64_t time_left(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline < 0)
+		return -1;
+	left = deadline - sys_now_ns();
+	return left > 0 ? left : 0;
+}
+
+/* One turn: submit, collect, sleep if there is nothing to report. */
+static int turn(struct epset *set, struct epoll_event *events, int max,
+		int64_t timeout_ns, const sigset_t *mask)
+{
+	struct thread *th = set->th;
+	int ret = 0, n;
+
+	if (mp_ready(th->ch)) {
+		thread_dispatch(th);
+		n = ep_collect(set, events, max);
+		if (n)
+			return n;
+	}
+	if (timeout_ns == 0 || set->foreign || ep_has_ready(set))
+		ret = thread_wait(th, 0, mask);
+	else
+		ret = thread_wait(th, timeout_ns, mask);
+	n = ep_collect(set, events, max);
+	return n ? n : ret;
+}
+
+static int wait_set(struct epset *set, struct epoll_event *events, int max,
+		    int64_t timeout_ns, const sigset_t *mask)
+{
+	int64_t deadline = timeout_ns > 0 ? sys_now_ns() + timeout_ns :
+					    timeout_ns;
+	struct thread *th = set->th;
+	int n;
+
+	if (max <= 0 || (size_t)max > INT_MAX / sizeof(*events))
+		return -EINVAL;
+	if (!events)
+		return -EFAULT;
+	if (!lock_take(&th->lock))
+		return -EINTR;
+	do {
+		n = turn(set, events, max, time_left(deadline), mask);
+	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
+		 !set->plain);
+	lock_give(&th->lock);
+	return n;
+}
+
+/* The set if this thread drives it, else NULL. */
+static struct epset *our_set(int epfd)
+{
+	struct epset *set = fd_lookup(epfd, OBJ_SET);
+
+	if (!set || set->plain || !shim_alive || !*shim_alive)
+		return NULL;
+	if (!set->th && !worth_claiming(set))
+		return NULL;
+	return claim(set) ? set : NULL;
+}
+
+SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max,
+			    int timeout, const sigset_t *mask)
+{
+	struct epset *set = our_set(epfd);
+
+	if (!set) {
+		if (timeout)
+			thread_before_block();
+		return real.epoll_pwait(epfd, events, max, timeout, mask);
+	}
+	return (int)shim_return(
+		wait_set(set, events, max,
+			 timeout < 0 ? -1 : timeout * 1000000ll, mask));
+}
+
+SHIM_EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max,
+			   int timeout)
+{
+	struct epset *set = our_set(epfd);
+
+	if (!set) {
+		if (timeout)
+			thread_before_block();
+		return real.epoll_wait(epfd, events, max, timeout);
+	}
+	return (int)shim_return(
+		wait_set(set, events, max,
+			 timeout < 0 ? -1 : timeout * 1000000ll, NULL));
+}
+
+SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
+			     const struct timespec *timeout,
+			     const sigset_t *mask)
+{
+	struct epset *set = our_set(epfd);
+	int64_t ns = -1;
+
+	if (!set) {
+		thread_before_block();
+		return real.epoll_pwait2(epfd, events, max, timeout, mask);
+	}
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
+			timeout->tv_nsec > 999999999))
+		return (int)shim_return(-EINVAL);
+	if (timeout)
+		ns = timeout->tv_sec > INT64_MAX / 2000000000 ? -1 :
+			timeout->tv_sec * 1000000000 + timeout->tv_nsec;
+	return (int)shim_return(wait_set(set, events, max, ns, mask));
+}
