@@ -193,3 +193,6 @@ same() {
 }
 
 sha() { sha256sum "$@" | cut -d' ' -f1; }
+
+# mp_with NAME=VALUE...: more environment for the server of this test.
+mp_with() { MP_PREFIX+=("$@"); }

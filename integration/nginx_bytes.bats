@@ -76,9 +76,12 @@ file_is() {
 		"$(curl -sS -m 60 "$@" "http://127.0.0.1:$NGX_PORT/$name" | sha)"
 }
 
+# Files read by nginx's own threads: 32 of them in the same process.
+THREADS="location /threads/ { alias @WWW@/; aio threads; sendfile on; }"
+
 files() {
 	local file
-	server_start "$1" "$2"
+	server_start "$1" "$2" "${THREADS/@WWW@/$MP_WWW}"
 	for file in small.html f612 f64k f5m; do
 		file_is "$file"
 		file_is "$file" -H 'Connection: close'
@@ -88,7 +91,8 @@ files() {
 	file_is f612 --http1.0
 	for file in small.html f612 f64k f5m; do
 		alike "sendfile $file" "@/sendfile/$file"
-		alike "threads $file" "@/threads/$file"
+		same "threads $file" "$(www_sum "$file")" "$(curl -sS -m 60 \
+			"http://127.0.0.1:$NGX_PORT/threads/$file" | sha)"
 		alike "HEAD $file" -I "@/$file"
 	done
 	same "sendfile f100m" "$(www_sum "f100m")" "$(curl -sS -m 60 \
