@@ -160,6 +160,9 @@ static void run_how(const struct net_case *nc, bool warm)
 	if (nc->how & BARE)
 		how = "";
 	tap_case(nc->what, how, run_one, &r);
+	/* They still use what the failed case had on its stack. */
+	if (thread_count())
+		tap_bail_out("threads of a failed case are left behind");
 	server_close(&r.f);
 }
 

@@ -122,6 +122,7 @@ uint64_t bytes_stream_hash(size_t len);
 /* Threads and children; joins and waits are bounded. */
 pthread_t thread_start(void *(*run)(void *), void *arg);
 void thread_join(pthread_t thread);
+int thread_count(void);
 /* Wait until the kernel shows this thread of ours asleep in a call. */
 void thread_asleep(pid_t tid);
 int child_status(pid_t pid);

@@ -67,6 +67,7 @@
 
 void tap_plan(int count);
 void tap_skip_all(const char *why) __attribute__((noreturn));
+void tap_bail_out(const char *why) __attribute__((noreturn));
 /* Run one case; true when it passed. */
 bool tap_case(const char *what, const char *how, void (*run)(void *),
 	      void *arg);

@@ -65,11 +65,20 @@ uint64_t bytes_stream_hash(size_t len)
 	return hash;
 }
 
+/* Threads of the running case that were not joined. */
+static _Atomic int threads_live;
+
+int thread_count(void)
+{
+	return threads_live;
+}
+
 pthread_t thread_start(void *(*run)(void *), void *arg)
 {
 	pthread_t thread;
 
 	CHECK_EQ(pthread_create(&thread, NULL, run, arg), 0);
+	threads_live++;
 	return thread;
 }
 
@@ -80,6 +89,7 @@ void thread_join(pthread_t thread)
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += 2 * WAIT_MS / 1000;
 	CHECK_EQ(pthread_timedjoin_np(thread, NULL, &end), 0);
+	threads_live--;
 }
 
 static void *read_slowly(void *arg)
