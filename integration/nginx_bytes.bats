@@ -61,11 +61,17 @@ alike() {
 	same "$what" "$(fetch "$ORACLE" "$@")" "$(fetch "$NGX_PORT" "$@")"
 }
 
+# raw_get PORT ARGUMENT...: sum and size of what came, and how it ended.
+raw_get() {
+	"$PY" "$MP_HERE/raw.py" "$@" >"$MP_DIR/raw"
+	echo "$(sha "$MP_DIR/raw") $(wc -c <"$MP_DIR/raw") bytes," \
+		"$(tail -n 1 "$MP_DIR/raw" | grep -ao 'end: .*')"
+}
+
 alike_raw() {
 	local what=$1
 	shift
-	same "$what" "$("$PY" "$MP_HERE/raw.py" "$ORACLE" "$@" | sha)" \
-		"$("$PY" "$MP_HERE/raw.py" "$NGX_PORT" "$@" | sha)"
+	same "$what" "$(raw_get "$ORACLE" "$@")" "$(raw_get "$NGX_PORT" "$@")"
 }
 
 # file_is NAME CURL-ARGUMENT...: what arrives is what lies on the disk.
