@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Description: a channel on the fake ring, new for each case.
+ */
+#ifndef MP_TEST_FAKE_CHANNEL_H
+#define MP_TEST_FAKE_CHANNEL_H
+
+#include <string.h>
+
+#include "../../core/megapipe.h"
+#include "../fake/fake.h"
+#include "unit.h"
+
+static struct mp_channel *ch;
+
+/* A case that failed may have left its channel behind. */
+static inline void channel_close(void)
+{
+	struct mp_channel *old = ch;
+
+	ch = NULL;
+	if (old)
+		mp_destroy(old);
+}
+
+static inline void channel_open(unsigned int batch, unsigned int buffers)
+{
+	const struct mp_params params = {
+		.batch = batch, .buffers = buffers, .slots = 64,
+	};
+
+	channel_close();
+	fake_reset();
+	CHECK_EQ(mp_create(&params, &ch), 0);
+}
+
+/* A handle of the owner, which must be given. */
+static inline uint32_t channel_handle(void *owner)
+{
+	int handle = mp_register(ch, owner);
+
+	CHECK(handle > 0);
+	return (uint32_t)handle;
+}
+
+/* The next completion: it is this owner's. */
+static inline struct mp_event channel_next(void *owner, enum mp_op op)
+{
+	struct mp_event ev;
+
+	memset(&ev, 0x5a, sizeof(ev));
+	CHECK(mp_dispatch(ch, &ev));
+	CHECK_EQ((uintptr_t)ev.owner, (uintptr_t)owner);
+	CHECK_EQ(ev.op, op);
+	return ev;
+}
+
+static inline void channel_no_more(void)
+{
+	struct mp_event ev;
+
+	CHECK(!mp_dispatch(ch, &ev));
+	CHECK(!mp_ready(ch));
+}
+
+static inline struct mp_file slot(int number)
+{
+	return (struct mp_file){ .fd = number, .lw = true };
+}
+
+#endif
