@@ -22,8 +22,6 @@
 /* When RLIMIT_MEMLOCK is short: smaller, but not uselessly small. */
 #define RING_ENTRIES_MIN 32
 
-/* One receive buffer holds any common request; a page. */
-#define BUFFER_SIZE 4096
 #define BUFFER_GROUP 1
 
 /* Parts of a queue sent by one request: 8 x 64 KiB fill any send buffer. */
@@ -74,7 +72,7 @@ static int open_buffers(struct mp_channel *ch, unsigned int count)
 
 	do {
 		ret = bufring_open(&ch->buffers, ch->ring, BUFFER_GROUP, count,
-				   BUFFER_SIZE);
+				   MP_BUFFER_SIZE);
 		count /= 2;
 	} while (ret == -ENOMEM && count >= 8);
 	return ret;
@@ -321,14 +319,16 @@ static uint64_t call_cookie(struct mp_channel *ch)
 
 /* The request completes while it is submitted (none of the calls below can
  * wait), so its completion is there after one enter, among others that keep
- * their turn. */
+ * their turn. Nothing else is collected: a connection that was accepted now
+ * would be in the hands of a program that may be about to stop listening. */
 static int finish_call(struct mp_channel *ch, uint64_t cookie)
 {
-	int res = -EIO;
+	int res = -EIO, ret = mp_flush(ch);
 
+	if (ret < 0)
+		return ret;
 	while (!ring_find(ch->ring, cookie, &res)) {
-		int ret = mp_flush_reap(ch);
-
+		ret = mp_flush_reap(ch);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
 	}

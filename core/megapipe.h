@@ -28,8 +28,12 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct mp_channel;
+
+/* Bytes of one receive buffer: any common request; a page. */
+#define MP_BUFFER_SIZE 4096
 
 struct mp_params {
 	unsigned int batch;	/* announced requests that cause a flush */
@@ -146,6 +150,7 @@ bool mp_dispatch(struct mp_channel *ch, struct mp_event *ev);
 void mp_put_buffer(struct mp_channel *ch, unsigned int buffer);
 bool mp_buffers_low(const struct mp_channel *ch);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry points: calls that block, before which queued output goes out.
+ * LIMIT: what waits without a call that is seen here (a contended mutex, a
+ * loop, a foreign socket's blocking write) holds queued output back until the
+ * thread is back in one of these or in epoll_wait().
  * Owns: nothing. Threads: any.
  */
 #include "entry.h"
@@ -100,6 +103,68 @@ SHIM_EXPORT int pthread_cond_timedwait(pthread_cond_t *cond,
 				       const struct timespec *until)
 {
 	AFTER_FLUSH(real.pthread_cond_timedwait(cond, lock, until));
+}
+
+SHIM_EXPORT int pthread_cond_clockwait(pthread_cond_t *cond,
+				       pthread_mutex_t *lock, clockid_t clock,
+				       const struct timespec *until)
+{
+	AFTER_FLUSH(real.pthread_cond_clockwait(cond, lock, clock, until));
+}
+
+SHIM_EXPORT int pthread_timedjoin_np(pthread_t thread, void **result,
+				     const struct timespec *until)
+{
+	AFTER_FLUSH(real.pthread_timedjoin_np(thread, result, until));
+}
+
+SHIM_EXPORT int pthread_clockjoin_np(pthread_t thread, void **result,
+				     clockid_t clock,
+				     const struct timespec *until)
+{
+	AFTER_FLUSH(real.pthread_clockjoin_np(thread, result, clock, until));
+}
+
+SHIM_EXPORT int pthread_barrier_wait(pthread_barrier_t *barrier)
+{
+	AFTER_FLUSH(real.pthread_barrier_wait(barrier));
+}
+
+SHIM_EXPORT int sem_wait(sem_t *sem)
+{
+	AFTER_FLUSH(real.sem_wait(sem));
+}
+
+SHIM_EXPORT int sem_timedwait(sem_t *sem, const struct timespec *until)
+{
+	AFTER_FLUSH(real.sem_timedwait(sem, until));
+}
+
+SHIM_EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
+			      const struct timespec *until)
+{
+	AFTER_FLUSH(real.sem_clockwait(sem, clock, until));
+}
+
+SHIM_EXPORT int flock(int fd, int operation)
+{
+	AFTER_FLUSH(real.flock(fd, operation));
+}
+
+SHIM_EXPORT int posix_spawn(pid_t *pid, const char *path,
+			    const posix_spawn_file_actions_t *actions,
+			    const posix_spawnattr_t *attr, char *const argv[],
+			    char *const envp[])
+{
+	AFTER_FLUSH(real.posix_spawn(pid, path, actions, attr, argv, envp));
+}
+
+SHIM_EXPORT int posix_spawnp(pid_t *pid, const char *file,
+			     const posix_spawn_file_actions_t *actions,
+			     const posix_spawnattr_t *attr, char *const argv[],
+			     char *const envp[])
+{
+	AFTER_FLUSH(real.posix_spawnp(pid, file, actions, attr, argv, envp));
 }
 
 SHIM_EXPORT int system(const char *command)

@@ -4,6 +4,7 @@
 
 #include "entry.h"
 #include "epset.h"
+#include "handover.h"
 #include "rx.h"
 #include "vsock.h"
 
@@ -40,17 +41,62 @@ struct vsock *entry_lock(int fd, long *ret)
 			break;
 		lock_give(&th->lock);
 	}
-	if (vs->life < VS_CLOSING)
+	if (vs->life < VS_CLOSING) {
+		th->busy = vs;
 		return vs;
+	}
 	lock_give(&th->lock);
 	*ret = -EBADF;
 	return NULL;
 }
 
+long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret)
+{
+	/* The socket may be gone: its number says so. */
+	if (unlikely(ret == SHIM_PASS) && fd_object(fd) == (void *)vs &&
+	    vs->depth == DEPTH_LW) {
+		int err = vs_materialise(vs, STAT_mat_call);
+
+		if (err)
+			ret = err;
+	}
+	lock_give(&th->lock);
+	return ret;
+}
+
+void entry_make_real(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	long ret;
+
+	vs = fd_lookup(fd, OBJ_SOCK) ? entry_lock(fd, &ret) : NULL;
+	if (!vs)
+		return;
+	th = vs->th;
+	entry_leave(th, vs, fd, SHIM_PASS);
+}
+
+/* Another number of the socket, when *fd* is given up. */
+static int other_number(const struct vsock *vs, int fd)
+{
+	int i;
+
+	for (i = 0; i < FD_TABLE_MAX; i++)
+		if (i != fd && fd_object(i) == (const void *)vs)
+			return i;
+	return -1;
+}
+
 /* The number is gone; what was sent on it is not. */
 long entry_close(struct vsock *vs, int fd)
 {
-	vs->refs = 0;
+	if (--vs->refs > 0) {
+		if (vs->fd == fd)
+			vs->fd = other_number(vs, fd);
+		fd_set_object(fd, NULL);
+		return SHIM_PASS;
+	}
 	switch (vs->depth) {
 	case DEPTH_LW:
 		fd_set_object(fd, NULL);
@@ -77,4 +123,21 @@ long entry_close(struct vsock *vs, int fd)
 		fd_set_object(fd, NULL);
 		return SHIM_PASS;
 	}
+}
+
+void entry_replace(struct vsock *vs, int fd)
+{
+	if (vs->refs > 1 || vs->depth == DEPTH_GIVEN) {
+		entry_close(vs, fd);
+		return;
+	}
+	/* Requests that are still to come need the file under a number that
+	 * stays theirs. */
+	if (vs->depth == DEPTH_FD && !vs->listener)
+		vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	else if (!vs->listener)
+		vs->fd = -1;
+	fd_set_object(fd, NULL);
+	vs->refs = 0;
+	vs_close(vs);
 }

@@ -21,6 +21,13 @@
  * is not ours, else -errno. */
 struct vsock *entry_lock(int fd, long *ret);
 
+/* Gives the lock back. A call that goes on to libc needs a descriptor: a
+ * lightweight socket gets one now. What the call returns, or SHIM_PASS. */
+long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret);
+
+/* A number that libc is about to look at: it must be real. */
+void entry_make_real(int fd);
+
 /*
  * The body of a libc function: *ours* is evaluated with `vs` locked, *libc*
  * when the number is not ours or *ours* is SHIM_PASS.
@@ -36,7 +43,7 @@ struct vsock *entry_lock(int fd, long *ret);
 		if (vs) {                                                 \
 			th_ = vs->th;                                     \
 			ret_ = (ours);                                    \
-			lock_give(&th_->lock);                            \
+			ret_ = entry_leave(th_, vs, number, ret_);        \
 		}                                                         \
 		if (ret_ == SHIM_PASS)                                    \
 			return libc;                                      \
@@ -49,7 +56,10 @@ void entry_forked(void);
 /* True in a vfork child: it shares our memory and must not touch it. */
 bool entry_foreign_process(void);
 
-/* Bodies shared between families. Each has the socket locked. */
+/* Bodies shared between families. Each has the socket locked.
+ * entry_replace(): the same as close, but the number is taken over by dup2()
+ * at once and must not be freed. */
 long entry_close(struct vsock *vs, int fd);
+void entry_replace(struct vsock *vs, int fd);
 
 #endif

@@ -103,19 +103,23 @@ SHIM_EXPORT void closefrom(int first)
 
 /* --- dup ----------------------------------------------------------------------- */
 
-/* LIMIT: bytes that were read ahead before the copy was made are found under
- * the first number only. */
-static long dup_socket(struct vsock *vs)
+/* The copy is another name of the same socket: what was read ahead and what
+ * is queued belongs to both. */
+static long dup_socket(struct vsock *vs, int fd, long copy(int, int, int),
+		       int to, int flags)
 {
-	if (vs->depth == DEPTH_GIVEN || vs->listener)
-		return SHIM_PASS;
-	vs_quiesce(vs);
-	vs_give_back(vs, STAT_handover_dup);
-	return SHIM_PASS;
+	long ret = vs_materialise(vs, STAT_mat_dup);
+
+	if (!ret)
+		ret = copy(fd, to, flags);
+	if (ret < 0 || ret >= FD_TABLE_MAX)
+		return ret;
+	fd_set_object((int)ret, vs);
+	vs->refs++;
+	return ret;
 }
 
-/* Before a number of ours is copied: it must be a real descriptor. */
-static long before_dup(int fd)
+static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 {
 	struct vsock *vs;
 	struct thread *th;
@@ -133,26 +137,44 @@ static long before_dup(int fd)
 			ep_make_plain(object, STAT_handover_poll);
 			lock_give(lock);
 		}
-		return SHIM_PASS;
+		return copy(fd, to, flags);
 	}
 	case OBJ_SOCK:
 		vs = entry_lock(fd, &ret);
 		if (!vs)
-			return ret;
+			return ret == SHIM_PASS ? copy(fd, to, flags) : ret;
 		th = vs->th;
-		ret = dup_socket(vs);
+		if (vs->listener)
+			ret = copy(fd, to, flags);
+		else
+			ret = dup_socket(vs, fd, copy, to, flags);
 		lock_give(&th->lock);
 		return ret;
 	default:
-		return SHIM_PASS;
+		return copy(fd, to, flags);
 	}
+}
+
+static long copy_dup(int fd, int to, int flags)
+{
+	return sys_call3(SYS_dup, fd, 0, 0);
+}
+
+static long copy_dup3(int fd, int to, int flags)
+{
+	return sys_dup3(fd, to, flags);
+}
+
+static long copy_fcntl(int fd, int lowest, int cmd)
+{
+	return sys_fcntl(fd, cmd, lowest);
 }
 
 SHIM_EXPORT int dup(int fd)
 {
-	long ret = likely(!fd_object(fd)) ? SHIM_PASS : before_dup(fd);
-
-	return ret == SHIM_PASS ? real.dup(fd) : (int)shim_return(ret);
+	if (likely(!fd_object(fd)))
+		return real.dup(fd);
+	return (int)shim_return(dup_number(fd, copy_dup, 0, 0));
 }
 
 /* Before dup2() replaces what is on a number: as if it were closed, but the
@@ -176,54 +198,48 @@ static void before_replace(int fd)
 		if (!vs)
 			break;
 		th = vs->th;
-		if (vs->depth == DEPTH_FD && !vs->listener)
-			vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		else if (!vs->listener && vs->depth != DEPTH_GIVEN)
-			vs->fd = -1;
-		fd_set_object(fd, NULL);
-		if (vs->depth != DEPTH_GIVEN && --vs->refs == 0)
-			vs_close(vs);
+		entry_replace(vs, fd);
 		lock_give(&th->lock);
 		break;
 	}
 }
 
-static long dup_onto(int fd, int to)
+static int dup_onto(int fd, int to, int flags)
 {
-	long ret = before_dup(fd);
-
-	if (ret == SHIM_PASS && fd != to)
-		before_replace(to);
-	return ret;
+	/* A bad source must leave the target alone. */
+	if (sys_fcntl(fd, F_GETFD, 0) < 0)
+		return (int)shim_return(-EBADF);
+	before_replace(to);
+	return (int)shim_return(dup_number(fd, copy_dup3, to, flags));
 }
 
 SHIM_EXPORT int dup2(int fd, int to)
 {
-	long ret = SHIM_PASS;
-
-	if (unlikely(fd_object(fd) || fd_object(to)))
-		ret = dup_onto(fd, to);
-	return ret == SHIM_PASS ? real.dup2(fd, to) : (int)shim_return(ret);
+	if (likely(!fd_object(fd) && !fd_object(to)))
+		return real.dup2(fd, to);
+	return fd == to ? fd : dup_onto(fd, to, 0);
 }
 
 SHIM_EXPORT int dup3(int fd, int to, int flags)
 {
-	long ret = SHIM_PASS;
-
-	if (unlikely(fd_object(fd) || fd_object(to)))
-		ret = dup_onto(fd, to);
-	return ret == SHIM_PASS ? real.dup3(fd, to, flags) :
-				  (int)shim_return(ret);
+	if (likely(!fd_object(fd) && !fd_object(to)))
+		return real.dup3(fd, to, flags);
+	if (fd == to || flags & ~O_CLOEXEC)
+		return (int)shim_return(-EINVAL);
+	return dup_onto(fd, to, flags);
 }
 
 /* --- fcntl and ioctl ------------------------------------------------------------- */
 
 static long set_nonblock(struct vsock *vs, bool on)
 {
+	bool lw = vs->depth == DEPTH_LW;
+
 	vs->nonblock = on;
-	if (!on && !vs->listener && vs->depth != DEPTH_GIVEN)
-		vs_give_back(vs, STAT_handover_blocking);
-	return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
+	if (on || vs->listener || vs->depth == DEPTH_GIVEN)
+		return lw ? 0 : SHIM_PASS;
+	vs_give_back(vs, STAT_handover_blocking);
+	return SHIM_PASS;
 }
 
 static long fcntl_socket(struct vsock *vs, int fd, int cmd, long arg)
@@ -251,9 +267,6 @@ static long fcntl_socket(struct vsock *vs, int fd, int cmd, long arg)
 	case F_SETFD:
 		vs->cloexec = arg & FD_CLOEXEC;
 		return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
-	case F_DUPFD:
-	case F_DUPFD_CLOEXEC:
-		return dup_socket(vs);
 	default:
 		ret = vs_materialise(vs, STAT_mat_option);
 		return ret ? ret : SHIM_PASS;
@@ -267,21 +280,19 @@ static long fcntl_number(int fd, int cmd, long arg)
 	void *object = fd_object(fd);
 	long ret;
 
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		return dup_number(fd, copy_fcntl, (int)arg, cmd);
 	switch (*(uint8_t *)object) {
 	case OBJ_PRIVATE:
 	case OBJ_HELD:
 		return -EBADF;
-	case OBJ_SET:
-		return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ?
-			       before_dup(fd) : SHIM_PASS;
 	case OBJ_SOCK:
 		vs = entry_lock(fd, &ret);
 		if (!vs)
 			return ret;
 		th = vs->th;
 		ret = fcntl_socket(vs, fd, cmd, arg);
-		lock_give(&th->lock);
-		return ret;
+		return entry_leave(th, vs, fd, ret);
 	default:
 		return SHIM_PASS;
 	}

@@ -53,6 +53,20 @@ bool vs_quiesce(struct vsock *vs)
 	return empty;
 }
 
+static void forget_numbers(struct vsock *vs)
+{
+	int fd;
+
+	if (vs->fd >= 0 && fd_object(vs->fd) == (void *)vs)
+		fd_set_object(vs->fd, NULL);
+	for (fd = 0; vs->refs > 1 && fd < FD_TABLE_MAX; fd++) {
+		if (fd_object(fd) != (void *)vs)
+			continue;
+		fd_set_object(fd, NULL);
+		vs->refs--;
+	}
+}
+
 /* The last step: nothing is in flight or queued. */
 static void let_go(struct vsock *vs)
 {
@@ -65,7 +79,10 @@ static void let_go(struct vsock *vs)
 		ev.data.u64 = e->data;
 		if (!e->armed)
 			ev.events = e->events & EPOLLONESHOT;
-		sys_epoll_ctl(e->set->fd, EPOLL_CTL_ADD, e->fd, &ev);
+		/* The number of the entry may be closed, a copy open. */
+		sys_epoll_ctl(e->set->fd, EPOLL_CTL_ADD,
+			      fd_object(e->fd) == (void *)vs ? e->fd : fd,
+			      &ev);
 		e->set->has_foreign = true;
 		e->set->foreign = true;
 	}
@@ -74,8 +91,7 @@ static void let_go(struct vsock *vs)
 		mp_call_close(vs->th->ch,
 			      (struct mp_file){ .fd = vs->slot, .lw = true });
 	vs->slot = -1;
-	if (fd_object(fd) == (void *)vs)
-		fd_set_object(fd, NULL);
+	forget_numbers(vs);
 	vs->refs = 0;
 	vs->life = VS_DEAD;
 	vs_put(vs);
@@ -84,7 +100,7 @@ static void let_go(struct vsock *vs)
 bool vs_give_step(struct vsock *vs)
 {
 	if (vs->life == VS_LISTEN) {
-		if (!listener_update(vs, false) || vs->listener->queued)
+		if (!listener_update(vs) || vs->listener->queued)
 			return false;
 		let_go(vs);
 		return true;
@@ -109,30 +125,41 @@ static int give_back_listener(struct vsock *vs, enum stat_id reason)
 	return 0;
 }
 
+int vs_give_start(struct vsock *vs, enum stat_id reason)
+{
+	int ret;
+
+	if (vs->giving)
+		return 0;
+	ret = vs_materialise(vs, reason);
+	if (ret < 0)
+		return ret;
+	if (vs->depth != DEPTH_MATERIALISED)
+		stat_inc(reason);
+	vs->giving = (uint8_t)(1 + reason);
+	if (vs_mine(vs) && vs->tx_poll && vs->tx == SLOT_ARMED) {
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
+		vs->tx = SLOT_CANCELLING;
+	}
+	vs_touch(vs);
+	return 0;
+}
+
 int vs_give_back(struct vsock *vs, enum stat_id reason)
 {
 	int ret;
 
 	if (vs->life == VS_LISTEN)
 		return give_back_listener(vs, reason);
-	if (!vs->giving) {
-		ret = vs_materialise(vs, reason);
-		if (ret < 0)
-			return ret;
-		if (vs->depth != DEPTH_MATERIALISED)
-			stat_inc(reason);
-		vs->giving = (uint8_t)(1 + reason);
-	}
+	if (vs_mine(vs))
+		vs->th->busy = vs;	/* not freed under our feet */
+	ret = vs_give_start(vs, reason);
+	if (ret < 0)
+		return ret;
 	if (!vs_mine(vs)) {
-		vs_touch(vs);
 		thread_wake(vs->th);
 		return 0;
 	}
-	if (vs->tx_poll && vs->tx == SLOT_ARMED) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
-		vs->tx = SLOT_CANCELLING;
-	}
 	vs_quiesce(vs);
-	vs_give_step(vs);
-	return 0;
+	return vs_give_step(vs);
 }

@@ -22,8 +22,12 @@ bool vs_quiesce(struct vsock *vs);
 
 /* Gives it back for good. When output is queued or bytes were read ahead it
  * happens when they are gone; until then the channel goes on with just that.
- * 0, or -errno when there is no descriptor to be had. */
+ * 1 when *vs* is gone, 0 when steps are left (vs_update() takes them), or
+ * -errno when there is no descriptor to be had. */
 int vs_give_back(struct vsock *vs, enum stat_id reason);
+
+/* The first step of that, for vs_update(): 0 or -errno. */
+int vs_give_start(struct vsock *vs, enum stat_id reason);
 
 /* Down: takes the next step of a handover under way. True when the socket is
  * the kernel's and *vs* is gone. */

@@ -11,7 +11,7 @@
 
 #include "shim.h"
 
-/* Can this process have channels? Asked once, before the first adoption. */
+/* False once a channel could not be made here. */
 bool init_usable(void);
 
 /* A channel could not be made (-errno): says so once, and the program goes

@@ -74,10 +74,8 @@ SHIM_EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
 	struct iovec iov = { buf, len };
 
-	if (unlikely(self_thread))
-		before_read(fd);
 	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
-		  real.read(fd, buf, len));
+		  (before_read(fd), real.read(fd, buf, len)));
 }
 
 SHIM_EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
@@ -94,10 +92,8 @@ SHIM_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	struct iovec iov = { buf, len };
 
-	if (unlikely(self_thread))
-		before_read(fd);
 	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
-		  real.recv(fd, buf, len, flags));
+		  (before_read(fd), real.recv(fd, buf, len, flags)));
 }
 
 SHIM_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size,
@@ -127,10 +123,9 @@ SHIM_EXPORT ssize_t recvfrom(int fd, void *buf, size_t size, int flags,
 {
 	struct iovec iov = { buf, size };
 
-	if (unlikely(self_thread))
-		before_read(fd);
 	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
-		  real.recvfrom(fd, buf, size, flags, addr, len));
+		  (before_read(fd),
+		   real.recvfrom(fd, buf, size, flags, addr, len)));
 }
 
 SHIM_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room,
@@ -166,10 +161,8 @@ static long recv_vector(struct vsock *vs, const struct iovec *iov, int count,
 
 SHIM_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-	if (unlikely(self_thread))
-		before_read(fd);
 	SHIM_CALL(fd, recv_vector(vs, iov, count, 0, true),
-		  real.readv(fd, iov, count));
+		  (before_read(fd), real.readv(fd, iov, count)));
 }
 
 static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
@@ -189,9 +182,8 @@ static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
 
 SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	if (unlikely(self_thread))
-		before_read(fd);
-	SHIM_CALL(fd, recv_msg(vs, msg, flags), real.recvmsg(fd, msg, flags));
+	SHIM_CALL(fd, recv_msg(vs, msg, flags),
+		  (before_read(fd), real.recvmsg(fd, msg, flags)));
 }
 
 static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,
@@ -274,7 +266,7 @@ static inline long with_sigpipe(long ret, int flags)
 		if (vs) {                                                 \
 			th_ = vs->th;                                     \
 			ret_ = (ours);                                    \
-			lock_give(&th_->lock);                            \
+			ret_ = entry_leave(th_, vs, number, ret_);        \
 		}                                                         \
 		if (ret_ == SHIM_PASS)                                    \
 			return libc;                                      \
@@ -408,13 +400,11 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 {
 	long ret;
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN || !vs_mine(vs))
-		return SHIM_PASS;
-	if (len > SSIZE_MAX)
+	if (vs->listener || vs->depth == DEPTH_GIVEN || len > SSIZE_MAX)
 		return SHIM_PASS;
 	ret = tx_put_file(vs, in_fd, offset, len);
-	if (ret != -EOPNOTSUPP)
-		return ret;
+	if (ret != -EOPNOTSUPP || !vs_mine(vs))
+		return ret == -EOPNOTSUPP ? -EINVAL : ret;
 	ret = send_by_kernel(vs, !vs->nonblock);
 	if (ret == -EAGAIN)
 		vs->no_space = true;

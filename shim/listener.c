@@ -31,7 +31,9 @@ int listener_open(struct vsock *vs)
 	l->appetite = 1;
 	l->last_fd = -1;
 	l->flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	l->vs = vs;
 	vs->listener = l;
+	list_append(&vs->th->listeners, &l->node);
 	return 0;
 }
 
@@ -48,14 +50,21 @@ static void free_req(struct thread *th, struct accept_req *req)
  * a connection that is in the queue of a closed listener. */
 static void drop_result(struct thread *th, struct accept_req *req)
 {
+	static const struct linger rst = { .l_onoff = 1 };
+	int fd = req->result;
+
+	if (fd >= 0 && req->direct)
+		fd = mp_call_install(th->ch, req->result);
+	if (fd >= 0) {
+		sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+		sys_close(fd);
+	}
 	if (req->result >= 0 && req->direct)
 		mp_call_close(th->ch, (struct mp_file){ .fd = req->result,
 							.lw = true });
-	else if (req->result >= 0)
-		sys_close(req->result);
 }
 
-void listener_free(struct vsock *vs)
+void listener_reset_queue(struct vsock *vs)
 {
 	struct listener *l = vs->listener;
 	struct list *node;
@@ -68,6 +77,15 @@ void listener_free(struct vsock *vs)
 			drop_result(vs->th, req);
 		free_req(vs->th, req);
 	}
+	l->queued = 0;
+}
+
+void listener_free(struct vsock *vs)
+{
+	struct listener *l = vs->listener;
+
+	listener_reset_queue(vs);
+	list_remove(&l->node);
 	vs->listener = NULL;
 	pool_put(&vs->th->ents_pool, l);
 }
@@ -78,19 +96,19 @@ static bool use_slots(const struct vsock *vs)
 	       mp_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
 }
 
-static void arm(struct vsock *vs)
+static bool arm(struct vsock *vs)
 {
 	struct listener *l = vs->listener;
 	struct accept_req *req = pool_get(&vs->th->accepts_pool);
 	int handle;
 
 	if (!req)
-		return;
+		return false;
 	memset(req, 0, sizeof(*req));
 	handle = mp_register(vs->th->ch, req);
 	if (handle < 0) {
 		pool_put(&vs->th->accepts_pool, req);
-		return;
+		return false;
 	}
 	req->kind = OBJ_ACCEPT;
 	req->state = SLOT_ARMED;
@@ -102,6 +120,7 @@ static void arm(struct vsock *vs)
 	l->armed_count++;
 	mp_accept(vs->th->ch, req->handle, vs->fd, &req->addr, &req->len,
 		  req->direct);
+	return true;
 }
 
 static void cancel_all(struct vsock *vs)
@@ -120,21 +139,65 @@ static void cancel_all(struct vsock *vs)
 	}
 }
 
-bool listener_update(struct vsock *vs, bool wanted)
+/* How many requests should wait. An edge-triggered set must hear of each
+ * arrival, also while the program has not taken the ones before. */
+static unsigned int wanted_requests(const struct vsock *vs)
 {
-	struct listener *l = vs->listener;
+	const struct listener *l = vs->listener;
+	const struct epent *e;
 
-	if (!wanted || l->stopped)
+	if (l->queued < l->appetite)
+		return l->appetite - l->queued;
+	for (e = vs->ents; e && l->queued < APPETITE_MAX; e = e->next)
+		if (e->events & EPOLLET)
+			return 1;
+	return 0;
+}
+
+static bool is_wanted(const struct vsock *vs)
+{
+	const struct epent *e;
+
+	if (vs->life != VS_LISTEN || vs->listener->stopped || vs->giving)
+		return false;
+	for (e = vs->ents; e; e = e->next)
+		if (e->armed && e->events & EPOLLIN)
+			return true;
+	return false;
+}
+
+bool listener_update(struct vsock *vs)
+{
+	if (!is_wanted(vs))
 		cancel_all(vs);
-	else
-		while (l->armed_count + l->queued < l->appetite) {
-			unsigned int before = l->armed_count;
+	return !vs->listener->armed_count;
+}
 
-			arm(vs);
-			if (l->armed_count == before)
-				break;	/* no memory: with what there is */
-		}
-	return !l->armed_count;
+void listener_arm_all(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
+		unsigned int n;
+
+		if (!is_wanted(l->vs))
+			continue;
+		n = wanted_requests(l->vs);
+		/* Without memory for a request: with those there are. */
+		while (l->armed_count < n && arm(l->vs))
+			;
+	}
+}
+
+void listener_hold_all(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next)
+		cancel_all(list_entry(node, struct listener, node)->vs);
 }
 
 void listener_complete(struct accept_req *req, const struct mp_event *ev)
@@ -294,7 +357,10 @@ void listener_stop(struct vsock *vs)
 	}
 	if (!waited)
 		return;
-	while (!listener_update(vs, false)) {
+	for (;;) {
+		cancel_all(vs);
+		if (!vs->listener->armed_count)
+			break;
 		mp_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}

@@ -28,6 +28,8 @@ struct accept_req {
 };
 
 struct listener {
+	struct vsock *vs;
+	struct list node;	/* in th->listeners */
 	struct list armed;
 	struct list queue;	/* answered, not yet delivered */
 	unsigned int armed_count;
@@ -48,8 +50,21 @@ static inline bool listener_pending(const struct vsock *vs)
 	return vs->listener && vs->listener->queued;
 }
 
-/* vs_update()'s part: arms or cancels requests. True when all are idle. */
-bool listener_update(struct vsock *vs, bool wanted);
+/* The socket stops listening: as the kernel does, resets what waits. */
+void listener_reset_queue(struct vsock *vs);
+
+/* vs_update()'s part: cancels requests that are not wanted. True when all
+ * are idle. */
+bool listener_update(struct vsock *vs);
+
+/* Just before the thread sleeps, and only then: arms what is wanted. What
+ * completes is reported by the same epoll_wait(). */
+void listener_arm_all(struct thread *th);
+
+/* Before completions are collected in the middle of the program's turn: what
+ * others could take is left to them. */
+void listener_hold_all(struct thread *th);
+
 void listener_complete(struct accept_req *req, const struct mp_event *ev);
 
 /* The program was told that connections wait. */

@@ -140,10 +140,10 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 
 	if (vs->listener || vs->depth == DEPTH_GIVEN)
 		return SHIM_PASS;
-	if (level == SOL_SOCKET && name == SO_ERROR && vs->err) {
-		ret = vs->err;
-		vs->err = 0;
-		return give_int(ret, val, len);
+	if (level == SOL_SOCKET && name == SO_ERROR) {
+		ret = vs_take_error(vs);
+		if (ret)
+			return give_int(ret, val, len);
 	}
 	if (level == IPPROTO_TCP && name == TCP_CORK)
 		return give_int(vs->corked, val, len);

@@ -145,7 +145,7 @@ SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count,
 {
 	int n;
 
-	if (unlikely(fds && any_ours(fds, count))) {
+	if (fds && unlikely(any_ours(fds, count))) {
 		n = poll_ours(fds, count);
 		if (n >= 0)
 			return n;
@@ -160,7 +160,7 @@ SHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
 	int n;
 
-	if (unlikely(fds && any_ours(fds, count))) {
+	if (fds && unlikely(any_ours(fds, count))) {
 		n = poll_ours(fds, count);
 		if (n >= 0)
 			return n;

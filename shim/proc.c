@@ -41,6 +41,7 @@ static void before_fork(void)
 	struct thread *th;
 
 	lock_take(&shim_lock);
+	shim_shared = true;
 	for (node = shim_threads.next; node != &shim_threads;
 	     node = node->next) {
 		th = list_entry(node, struct thread, all);
@@ -277,10 +278,12 @@ SHIM_EXPORT void _exit(int status)
 {
 	init_end();
 	real._exit(status);
+	__builtin_unreachable();
 }
 
 SHIM_EXPORT void _Exit(int status)
 {
 	init_end();
 	real._Exit(status);
+	__builtin_unreachable();
 }

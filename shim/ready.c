@@ -18,6 +18,8 @@ uint32_t vs_ready(const struct vsock *vs)
 	bool wr_shut = vs->shut_wr || vs->reset;
 	uint32_t mask = 0;
 
+	if (vs->life == VS_LISTEN && vs->listener->stopped)
+		return WRITABLE | EPOLLHUP;	/* not listening any more */
 	if (vs->life == VS_LISTEN)
 		return listener_pending(vs) ? READABLE : 0;
 	if (rd_shut && wr_shut)

@@ -200,6 +200,20 @@ static void pull(struct vsock *vs)
 		vs_quiesce_rx(vs);
 }
 
+/* Someone looks without taking: all that has come must be in the queue. */
+static void gather(struct vsock *vs)
+{
+	uint32_t before;
+
+	do {
+		before = vs->rx_bytes;
+		if (!vs_mine(vs) || vs->eof || vs->reset || vs->giving)
+			return;
+		vs_touch(vs);
+		thread_reap_now(vs->th);
+	} while (vs->rx_bytes > before && vs->rx_bytes < opts.readahead);
+}
+
 static bool may_read_directly(const struct vsock *vs)
 {
 	return vs_mine(vs) && vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
@@ -209,15 +223,15 @@ static bool may_read_directly(const struct vsock *vs)
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
-	ssize_t ret;
+	ssize_t ret = -vs_take_error(vs);
 
-	if (vs->err) {
-		ret = -vs->err;
-		vs->err = 0;
+	if (ret)
 		return ret;
-	}
-	if (vs->eof || vs->reset || vs->shut_rd)
+	if (vs->eof || vs->reset || vs->shut_rd) {
+		vs->eof_taken = vs->eof;
+		vs_touch(vs);
 		return 0;
+	}
 	if (!may_read_directly(vs))
 		return -EAGAIN;
 	ret = take_direct(vs, iov, count, 0, flags);
@@ -233,9 +247,12 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 {
 	size_t want = total(iov, count), got;
 
-	if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
+	if (flags & MSG_PEEK && vs->rx_bytes < want)
+		gather(vs);
+	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
 		pull(vs);
-	else if (vs->rx_bytes < want && vs_mine(vs) && mp_has_work(vs->th->ch))
+	else if (vs->rx_bytes < want && vs->rx_more && vs_mine(vs) &&
+		 mp_has_work(vs->th->ch))
 		thread_reap_now(vs->th);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
@@ -261,13 +278,13 @@ int rx_readable(struct vsock *vs)
 {
 	int n = 0;
 
-	if (vs_mine(vs) && mp_has_work(vs->th->ch))
-		thread_reap_now(vs->th);
+	gather(vs);
 	if (!may_read_directly(vs))
 		return (int)vs->rx_bytes;
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
 	else
 		n = mp_call_inq(vs->th->ch, vs_file(vs));
+	vs->rx_more |= n > 0;
 	return (int)vs->rx_bytes + (n > 0 ? n : 0);
 }

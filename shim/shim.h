@@ -96,6 +96,7 @@ struct vsock {
 
 	/* facts */
 	bool eof, reset;		/* peer's FIN; RST or time-out */
+	bool eof_taken;			/* the program has read the end */
 	bool shut_rd, shut_wr;
 	bool rx_more;			/* the kernel has more than we took */
 	bool no_space;			/* the program was told EAGAIN */
@@ -105,6 +106,7 @@ struct vsock {
 	bool held;			/* sent with MSG_MORE: kernel may wait */
 	bool rst_close;			/* unread data at close: RST */
 	bool refused;			/* sends fail with EPIPE from now on */
+	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
 	uint8_t giving;			/* 1 + enum stat_id of a handover */
 	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
@@ -172,7 +174,9 @@ struct thread {
 	struct list starved;	/* sockets that found no receive buffer */
 	struct list socks;	/* all it drives */
 	struct list sets;
+	struct list listeners;	/* listener.node */
 	struct list all;	/* in the process's list */
+	struct vsock *busy;	/* in the middle of a call: is not let go */
 	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;
 	struct pool chunks_pool, big_chunks_pool;
 	uint32_t handle;	/* of wake_fd */
@@ -180,6 +184,7 @@ struct thread {
 	bool wake_armed;
 	bool sleeping;		/* in mp_wait(): others must wake it */
 	bool sending;		/* output is queued and not flushed */
+	bool look_again;	/* the kernel said that there is more, or FIN */
 };
 
 extern struct lock shim_lock;
@@ -196,6 +201,9 @@ extern volatile uint32_t *shim_alive;
 /* True when calls should go straight to libc for good: MEGAPIPE=off, or no
  * io_uring here. */
 extern bool shim_off;
+
+/* This process forked or was forked: others may share its listeners. */
+extern bool shim_shared;
 
 /* errno is written here only. */
 long shim_return(long ret);

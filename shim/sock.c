@@ -70,7 +70,10 @@ static long sock_connect(struct vsock *vs)
 {
 	if (vs->listener) {
 		listener_stop(vs);
+		listener_reset_queue(vs);
 		vs->listener->stopped = true;
+		vs->in_edge++;
+		ep_notify(vs);
 		return SHIM_PASS;
 	}
 	vs_quiesce(vs);
@@ -90,8 +93,13 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 	int ret;
 
 	if (vs->listener) {
-		if (how != SHUT_WR)
+		if (how != SHUT_WR) {
 			listener_stop(vs);
+			listener_reset_queue(vs);
+			vs->listener->stopped = true;
+			vs->in_edge++;
+			ep_notify(vs);
+		}
 		return SHIM_PASS;
 	}
 	if (vs->depth == DEPTH_GIVEN || how < SHUT_RD || how > SHUT_RDWR)
@@ -115,6 +123,10 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 	vs_touch(vs);
 	thread_wake(vs->th);
 	ep_notify(vs);
+	/* Data may still come and be read, with an EOF between: only the
+	 * kernel can tell (tcp_recvmsg() after RCV_SHUTDOWN). */
+	if (how == SHUT_RD)
+		vs_give_back(vs, STAT_handover_call);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "entry.h"
 #include "handover.h"
+#include "proc.h"
 #include "vsock.h"
 
 /* LIMIT: bytes that were read ahead before fdopen() are not in the stream. */
@@ -97,6 +98,8 @@ SHIM_EXPORT long syscall(long nr, ...)
 	for (i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
+	if (nr == SYS_exit_group)
+		init_end();
 	if (nr == SYS_close_range)
 		return close_range((unsigned int)a[0], (unsigned int)a[1],
 				   (int)a[2]);

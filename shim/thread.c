@@ -14,6 +14,7 @@
 #include "vsock.h"
 
 struct lock shim_lock;
+bool shim_shared;
 struct list shim_threads = LIST_INIT(shim_threads);
 __thread struct thread *self_thread;
 __thread int lock_self_id;
@@ -101,6 +102,7 @@ static struct thread *new_thread(int *why)
 	list_init(&th->starved);
 	list_init(&th->socks);
 	list_init(&th->sets);
+	list_init(&th->listeners);
 	init_pools(th);
 	*why = open_channel(th);
 	if (*why < 0) {
@@ -181,21 +183,27 @@ static void update_all(struct thread *th)
 {
 	struct list *node;
 
+	th->sending = false;
 	while ((node = list_pop(&th->starved)))
 		list_append(&th->updates, node);
 	while ((node = list_pop(&th->updates)))
 		vs_update(list_entry(node, struct vsock, update));
-	th->sending = false;
 }
 
 void thread_flush(struct thread *th)
 {
+	/* Sends that ended while they were submitted make way for the bytes
+	 * that gathered behind them. */
+	if (mp_ready(th->ch))
+		thread_dispatch(th);
 	update_all(th);
 	mp_flush(th->ch);
 }
 
 void thread_reap_now(struct thread *th)
 {
+	if (shim_shared)
+		listener_hold_all(th);
 	update_all(th);
 	mp_flush_reap(th->ch);
 	thread_dispatch(th);
@@ -218,6 +226,19 @@ static void arm_wake(struct thread *th)
 	th->wake_armed = true;
 }
 
+/* A receive brought less than its buffer holds and there is more: mostly the
+ * FIN, which the kernel would report with the data. */
+static void look_again(struct thread *th)
+{
+	if (likely(!th->look_again))
+		return;
+	th->look_again = false;
+	update_all(th);
+	mp_flush_reap(th->ch);
+	thread_dispatch(th);
+	th->look_again = false;
+}
+
 int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct list *node;
@@ -227,12 +248,14 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	for (node = th->sets.next; node != &th->sets; node = node->next)
 		ep_arm(list_entry(node, struct epset, owned));
 	arm_wake(th);
+	listener_arm_all(th);
 	th->sleeping = true;
 	lock_give(&th->lock);
 	ret = mp_wait(th->ch, timeout_ns, mask);
 	lock_take(&th->lock);
 	th->sleeping = false;
 	thread_dispatch(th);
+	look_again(th);
 	return ret;
 }
 
@@ -244,6 +267,19 @@ void thread_wake(struct thread *th)
 		sys_write(th->wake_fd, &one, sizeof(one));
 }
 
+/* Requests carry a queue's first parts only: so many rounds at most while
+ * the kernel takes them. */
+#define FLUSH_ROUNDS 64
+
+static void flush_out(struct thread *th)
+{
+	int i;
+
+	th->busy = NULL;
+	for (i = 0; i < FLUSH_ROUNDS && (!i || th->sending); i++)
+		thread_reap_now(th);
+}
+
 void thread_before_block(void)
 {
 	struct thread *th = self_thread;
@@ -252,8 +288,10 @@ void thread_before_block(void)
 		return;
 	if (!lock_take(&th->lock))
 		return;
+	/* Not only submitted: a cancelled receive holds its file, and so a
+	 * FIN back, until its end was collected. */
 	if (th->ch)
-		thread_flush(th);
+		flush_out(th);
 	lock_give(&th->lock);
 }
 

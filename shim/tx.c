@@ -139,12 +139,10 @@ bool tx_drain(struct vsock *vs)
 /* 0 when sending is possible, or what send() says. */
 static int send_error(struct vsock *vs)
 {
-	int err = vs->err;
+	int err = vs_take_error(vs);
 
-	if (err) {
-		vs->err = 0;
+	if (err)
 		return -err;
-	}
 	if (vs->shut_wr || vs->reset || vs->refused)
 		return -EPIPE;
 	return 0;
@@ -263,9 +261,20 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 
 	if (err)
 		return err;
-	if (pos < 0 || len > BIG_ROOM || vs->kernel_full ||
-	    room_left(vs) < len || fd_object(in_fd))
+	if (pos < 0 || fd_object(in_fd))
 		return -EOPNOTSUPP;
+	/* Only the owner can let the kernel do it; another thread queues as
+	 * much as there is room for, in order. */
+	if (!vs_mine(vs)) {
+		n = vs->kernel_full ? 0 : room_left(vs);
+		if (!n && len) {
+			vs->no_space = true;
+			return -EAGAIN;
+		}
+		len = len < n ? len : n;
+	} else if (len > BIG_ROOM || vs->kernel_full || room_left(vs) < len) {
+		return -EOPNOTSUPP;
+	}
 	while (done < len) {
 		char *to = reserve(vs, len - done, &n);
 

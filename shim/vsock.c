@@ -93,7 +93,9 @@ static bool wants_recv(const struct vsock *vs)
 	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < opts.readahead;
 }
 
-/* A connection that is not read any more must still report a hang-up. */
+/* A connection that is not read any more must still report a hang-up.
+ * LIMIT: a reset that comes after the peer's FIN is noticed by the next send,
+ * or once the program has read the end of the data, not before. */
 static bool wants_hangup(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
@@ -159,6 +161,7 @@ static void update_tx(struct vsock *vs)
 			mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
 			vs->tx = SLOT_CANCELLING;
 		}
+		vs->th->sending |= vs->tx_bytes > vs->tx_flight;
 		return;		/* one in flight; the rest gathers */
 	}
 	if (vs->tx_bytes) {
@@ -219,28 +222,26 @@ static void forget_number(struct vsock *vs)
 void vs_update(struct vsock *vs)
 {
 	switch (vs->life) {
-	case VS_LISTEN: {
-		bool wanted = false;
-		struct epent *e;
-
-		if (vs->giving) {
+	case VS_LISTEN:
+		if (vs->giving)
 			vs_give_step(vs);
-			break;
-		}
-		for (e = vs->ents; e; e = e->next)
-			wanted |= e->armed && e->events & EPOLLIN;
-		listener_update(vs, wanted);
+		else
+			listener_update(vs);
 		break;
-	}
 	case VS_OPEN:
-		if (vs->giving && vs_give_step(vs))
+		/* The peer is done and the program knows, yet goes on: it
+		 * may only be reset now, which a poll of the ring can't tell
+		 * from the FIN (IO_POLL_UNMASK has RDHUP). The kernel can. */
+		if (vs->eof_taken && !vs->giving && !vs->shut_wr)
+			vs_give_start(vs, STAT_handover_eof);
+		if (vs->giving && vs != vs->th->busy && vs_give_step(vs))
 			break;
 		update_rx(vs);
 		update_tx(vs);
 		break;
 	case VS_CLOSING:
 		if (vs->listener) {
-			listener_update(vs, false);
+			listener_update(vs);
 		} else if (vs->fin == SLOT_IDLE) {
 			update_close(vs);
 			if (vs->fin == SLOT_ARMED)
@@ -268,7 +269,11 @@ static void recv_done(struct vsock *vs, const struct mp_event *ev)
 {
 	if (!ev->more)
 		vs->rx = SLOT_IDLE;
+	/* Also when a FIN follows (tcp_inq_hint()). A buffer that was not
+	 * filled and yet more: the program must be told of it together. */
 	vs->rx_more = ev->nonempty;
+	if (ev->nonempty && !ev->more && ev->result < MP_BUFFER_SIZE)
+		vs->th->look_again = true;
 	if (ev->result > 0) {
 		if (vs->life == VS_OPEN)
 			rx_arrived(vs, ev);
@@ -318,7 +323,9 @@ static void poll_done(struct vsock *vs, const struct mp_event *ev)
 	vs->rx = SLOT_IDLE;
 	if (ev->result > 0) {
 		vs->polled |= ready_pack((uint32_t)ev->result);
+		vs->kernel_err = ev->result & EPOLLERR;
 		vs->in_edge++;
+		vs->out_edge++;
 	}
 }
 
@@ -341,6 +348,7 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 	case MP_OP_SEND:
 		vs->tx = SLOT_IDLE;
 		tx_done(vs, ev->result);
+		vs->th->sending |= vs->tx_bytes > 0;
 		break;
 	case MP_OP_POLL:
 		poll_done(vs, ev);
@@ -360,7 +368,39 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 	}
 	if (!list_linked(&vs->update))
 		vs_touch(vs);
+	if (vs->life == VS_CLOSING)
+		vs->th->sending = true;
 	ep_notify(vs);
+}
+
+/* A poll told of an error that the kernel still holds. */
+static void fetch_error(struct vsock *vs)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (vs->depth != DEPTH_LW)
+		sys_getsockopt(vs->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	else if (vs_mine(vs) && mp_caps(vs->th->ch)->sockopt)
+		mp_call_getsockopt(vs->th->ch, vs_file(vs), SO_ERROR, &err,
+				   sizeof(err));
+	else
+		return;
+	vs->kernel_err = false;
+	vs->reset = true;
+	vs->err = err;
+}
+
+int vs_take_error(struct vsock *vs)
+{
+	int err;
+
+	if (vs->kernel_err && !vs->err)
+		fetch_error(vs);
+	err = vs->err;
+	vs->err = 0;
+	vs->polled &= (uint8_t)~EPOLLERR;
+	return err;
 }
 
 /* --- close -------------------------------------------------------------------- */

@@ -45,6 +45,9 @@ void vs_close(struct vsock *vs);
 /* Frees it when nothing refers to it any more. */
 void vs_put(struct vsock *vs);
 
+/* The error for the next call (> 0) is taken; 0 when there is none. */
+int vs_take_error(struct vsock *vs);
+
 /* Everything that the kernel has is ours, nothing is in flight: waits for
  * the recv request to end. Only for the owner's thread. */
 void vs_quiesce_rx(struct vsock *vs);

@@ -236,8 +236,12 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	struct lock *lock;
 	long ret;
 
-	if (!set || !*shim_alive)
+	if (!set || !*shim_alive) {
+		entry_make_real(epfd);
+		if (!set)
+			entry_make_real(fd);
 		return real.epoll_ctl(epfd, op, fd, ev);
+	}
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
 	for (;;) {
@@ -322,7 +326,7 @@ static int turn(struct epset *set, struct epoll_event *events, int max,
 
 	if (mp_ready(th->ch)) {
 		thread_dispatch(th);
-		n = ep_collect(set, events, max);
+		n = th->look_again ? 0 : ep_collect(set, events, max);
 		if (n)
 			return n;
 	}
@@ -348,6 +352,7 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 		return -EFAULT;
 	if (!lock_take(&th->lock))
 		return -EINTR;
+	th->busy = NULL;
 	do {
 		n = turn(set, events, max, time_left(deadline), mask);
 	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
@@ -361,6 +366,8 @@ static struct epset *our_set(int epfd)
 {
 	struct epset *set = fd_lookup(epfd, OBJ_SET);
 
+	if (unlikely(!set && fd_object(epfd)))
+		entry_make_real(epfd);
 	if (!set || set->plain || !shim_alive || !*shim_alive)
 		return NULL;
 	if (!set->th && !worth_claiming(set))
