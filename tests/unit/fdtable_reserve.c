@@ -51,6 +51,8 @@ static void fresh(void)
 {
 	int fds[COUNT], first;
 
+	/* The first one brings the anchor with it. */
+	fd_release(fd_reserve());
 	fd_trim();
 	first = lowest();
 	reserve_all(fds);
