@@ -179,8 +179,10 @@ int mp_flush(struct mp_channel *ch)
 {
 	int ret;
 
-	if (!ring_queued(ch->ring))
+	if (!ring_queued(ch->ring)) {
+		ch->announced = 0;
 		return 0;
+	}
 	count_enter(ch);
 	ret = ring_submit(ch->ring);
 	return ret < 0 ? ret : 0;
@@ -204,8 +206,13 @@ int mp_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
 /* Requests that belong together need their entries in one piece. */
 static void need_room(struct mp_channel *ch, unsigned int entries)
 {
-	if (ring_room(ch->ring) < entries || ch->scratch_used >= ch->entries)
-		mp_flush(ch);
+	while (ring_room(ch->ring) < entries ||
+	       ch->scratch_used >= ch->entries) {
+		/* Refused for now (memory, or completions to be collected
+		 * first): the requests are still there. */
+		if (mp_flush(ch) < 0)
+			mp_flush_reap(ch);
+	}
 }
 
 static uint64_t cookie_of(struct mp_channel *ch, uint32_t handle, enum mp_op op)

@@ -7,6 +7,7 @@
  * Owns: nothing. Threads: any.
  */
 #include "entry.h"
+#include "proc.h"
 
 #define AFTER_FLUSH(call)                                                 \
 	do {                                                              \
@@ -156,7 +157,8 @@ SHIM_EXPORT int posix_spawn(pid_t *pid, const char *path,
 			    const posix_spawnattr_t *attr, char *const argv[],
 			    char *const envp[])
 {
-	AFTER_FLUSH(real.posix_spawn(pid, path, actions, attr, argv, envp));
+	proc_before_spawn();
+	return real.posix_spawn(pid, path, actions, attr, argv, envp);
 }
 
 SHIM_EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -164,17 +166,20 @@ SHIM_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 			     const posix_spawnattr_t *attr, char *const argv[],
 			     char *const envp[])
 {
-	AFTER_FLUSH(real.posix_spawnp(pid, file, actions, attr, argv, envp));
+	proc_before_spawn();
+	return real.posix_spawnp(pid, file, actions, attr, argv, envp);
 }
 
 SHIM_EXPORT int system(const char *command)
 {
-	AFTER_FLUSH(real.system(command));
+	proc_before_spawn();
+	return real.system(command);
 }
 
 SHIM_EXPORT FILE *popen(const char *command, const char *mode)
 {
-	AFTER_FLUSH(real.popen(command, mode));
+	proc_before_spawn();
+	return real.popen(command, mode);
 }
 
 SHIM_EXPORT int pclose(FILE *stream)

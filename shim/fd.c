@@ -52,6 +52,9 @@ static long close_number(int fd)
 		ret = entry_close(vs, fd);
 		lock_give(&th->lock);
 		return ret;
+	case OBJ_PLAIN:
+		fd_set_object(fd, NULL);
+		return SHIM_PASS;
 	default:
 		return SHIM_PASS;
 	}
@@ -78,7 +81,9 @@ static int close_runs(unsigned int first, unsigned int last, int flags)
 			continue;
 		if (run < fd)
 			sys_call3(SYS_close_range, run, fd - 1, flags);
-		if (!(flags & CLOSE_RANGE_CLOEXEC))
+		if (flags & CLOSE_RANGE_CLOEXEC)
+			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+		else
 			close((int)fd);
 		run = fd + 1;
 	}
@@ -190,6 +195,9 @@ static void before_replace(int fd)
 	case OBJ_HELD:
 		fd_unhold(fd);
 		break;
+	case OBJ_PLAIN:
+		fd_set_object(fd, NULL);
+		break;
 	case OBJ_SET:
 		close_set(object, fd);
 		break;
@@ -254,7 +262,8 @@ static long fcntl_socket(struct vsock *vs, int fd, int cmd, long arg)
 			return SHIM_PASS;
 		return O_RDWR | (vs->nonblock ? O_NONBLOCK : 0);
 	case F_SETFL:
-		if (arg & (O_ASYNC | O_DIRECT) && vs->depth == DEPTH_LW) {
+		if (arg & (O_ASYNC | O_DIRECT | O_APPEND | O_NOATIME) &&
+		    vs->depth == DEPTH_LW) {
 			ret = vs_materialise(vs, STAT_mat_option);
 			if (ret)
 				return ret;

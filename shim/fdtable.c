@@ -22,6 +22,13 @@ static int anchor = -1;
 static uint8_t private_object = OBJ_PRIVATE;
 static uint8_t held_object = OBJ_HELD;
 
+static uint8_t plain_object = OBJ_PLAIN;
+
+void fd_mark_plain(int fd)
+{
+	fd_set_object(fd, &plain_object);
+}
+
 static rlim_t soft_limit(void)
 {
 	struct rlimit lim;

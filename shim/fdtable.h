@@ -40,6 +40,9 @@ static inline void fd_set_object(int fd, void *object)
 	__atomic_store_n(&fd_table[fd], object, __ATOMIC_RELEASE);
 }
 
+/* The number carries a socket that was given back to the kernel. */
+void fd_mark_plain(int fd);
+
 /* A number for a lightweight socket: the lowest freed one, or a new copy of
  * the anchor. The number, or -EMFILE, -ENFILE. */
 int fd_reserve(void);

@@ -58,11 +58,11 @@ static void forget_numbers(struct vsock *vs)
 	int fd;
 
 	if (vs->fd >= 0 && fd_object(vs->fd) == (void *)vs)
-		fd_set_object(vs->fd, NULL);
+		fd_mark_plain(vs->fd);
 	for (fd = 0; vs->refs > 1 && fd < FD_TABLE_MAX; fd++) {
 		if (fd_object(fd) != (void *)vs)
 			continue;
-		fd_set_object(fd, NULL);
+		fd_mark_plain(fd);
 		vs->refs--;
 	}
 }

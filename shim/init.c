@@ -188,17 +188,40 @@ void init_forked(void)
 	memset(stats, 0, sizeof(stats));
 }
 
-/* Programs overwrite their environment to show a title in ps(1). */
-static void keep_stats_name(void)
-{
-	static char name[512];
+/* Programs overwrite their environment to show a title in ps(1): what is
+ * needed later is copied. */
+#define KEPT_MAX 64
 
-	if (!opts.stats)
-		return;
-	if (strlen(opts.stats) < sizeof(name))
-		opts.stats = strcpy(name, opts.stats);
-	else
-		opts.stats = NULL;
+static char kept_text[8192];
+static char *kept[KEPT_MAX];
+static size_t kept_count;
+
+static void keep_environment(void)
+{
+	size_t used = 0;
+	char **e;
+
+	for (e = environ; e && *e && kept_count < KEPT_MAX; e++) {
+		size_t len = strlen(*e) + 1;
+
+		if (strncmp(*e, "LD_PRELOAD=", 11) &&
+		    strncmp(*e, "MEGAPIPE", 8))
+			continue;
+		if (used + len > sizeof(kept_text))
+			continue;
+		kept[kept_count++] = memcpy(kept_text + used, *e, len);
+		used += len;
+	}
+	kept[kept_count < KEPT_MAX ? kept_count : KEPT_MAX - 1] = NULL;
+}
+
+size_t init_environment(char **to, size_t max)
+{
+	size_t n;
+
+	for (n = 0; n < kept_count && n < max && kept[n]; n++)
+		to[n] = kept[n];
+	return n;
 }
 
 __attribute__((constructor)) static void load(void)
@@ -206,8 +229,8 @@ __attribute__((constructor)) static void load(void)
 	int ret;
 
 	real_init();
-	opts_parse(environ, complain);
-	keep_stats_name();
+	keep_environment();
+	opts_parse(kept, complain);
 	if (opts.mode == MODE_OFF)
 		return;
 	if (opts.mode == MODE_STRICT && mistakes)

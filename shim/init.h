@@ -18,6 +18,10 @@ bool init_usable(void);
  * on plainly from here. */
 void init_unusable(int why);
 
+/* LD_PRELOAD and our variables as this program was started with: up to *max*
+ * of them into *to*, how many. */
+size_t init_environment(char **to, size_t max);
+
 /* In a forked child: nothing of the parent's is ours. */
 void init_forked(void);
 

@@ -169,7 +169,7 @@ static bool is_wanted(const struct vsock *vs)
 bool listener_update(struct vsock *vs)
 {
 	if (!is_wanted(vs))
-		cancel_all(vs);
+		listener_stop(vs);
 	return !vs->listener->armed_count;
 }
 
@@ -286,6 +286,8 @@ static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
 	if (!(flags & SOCK_CLOEXEC))
 		sys_fcntl(fd, F_SETFD, 0);
 	vs->listener->last_fd = fd;
+	if (unlikely(fd_lookup(fd, OBJ_PLAIN)))
+		fd_set_object(fd, NULL);
 	stat_inc(STAT_accepted);
 	return fd;
 }
@@ -324,6 +326,9 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 
 void listener_accepted_fd(struct vsock *vs, int fd)
 {
+	/* A mark that was left when the number was closed unseen. */
+	if (unlikely(fd_lookup(fd, OBJ_PLAIN)))
+		fd_set_object(fd, NULL);
 	vs->listener->last_fd = fd;
 	vs->listener->streak++;
 }
@@ -345,31 +350,29 @@ void listener_saw_registered(struct thread *th, int fd)
 	}
 }
 
+/* The kernel wakes one waiter per connection (poll_exclusive): one that came
+ * now may have woken only us. shutdown(SHUT_WR) changes nothing on a listening
+ * socket but wakes all who wait on it, in every process (inet_shutdown(),
+ * measured on 6.18). */
+static void kick_sharers(struct vsock *vs)
+{
+	if (!shim_shared || vs->fd < 0 || sys_poll_now(vs->fd, POLLIN) <= 0)
+		return;
+	sys_shutdown(vs->fd, SHUT_WR);
+	stat_inc(STAT_listener_kicks);
+}
+
 void listener_stop(struct vsock *vs)
 {
-	bool waited = vs->listener->armed_count;
-
 	if (!vs_mine(vs)) {
 		vs_touch(vs);
-		if (vs->th)
-			thread_wake(vs->th);
+		thread_wake(vs->th);
 		return;
 	}
-	if (!waited)
-		return;
-	for (;;) {
+	while (vs->listener->armed_count) {
 		cancel_all(vs);
-		if (!vs->listener->armed_count)
-			break;
 		mp_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
-	/* The kernel wakes one waiter per connection (poll_exclusive): one
-	 * that came now may have woken only us. shutdown(SHUT_WR) changes
-	 * nothing on a listening socket but wakes all who wait on it, in
-	 * every process (inet_shutdown(), measured on 6.18). */
-	if (sys_poll_now(vs->fd, POLLIN) > 0) {
-		sys_shutdown(vs->fd, SHUT_WR);
-		stat_inc(STAT_listener_kicks);
-	}
+	kick_sharers(vs);
 }

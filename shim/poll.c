@@ -70,21 +70,23 @@ static bool any_ours(const struct pollfd *fds, nfds_t count)
 	return false;
 }
 
+static void set_to_kernel(int fd)
+{
+	struct epset *set = fd < 0 ? NULL : fd_lookup(fd, OBJ_SET);
+	struct lock *lock = set ? ep_lock(set) : NULL;
+
+	if (!set || set->plain || !lock_take(lock))
+		return;
+	ep_make_plain(set, STAT_handover_poll);
+	lock_give(lock);
+}
+
 static void sets_to_kernel(const struct pollfd *fds, nfds_t count)
 {
 	nfds_t i;
 
-	for (i = 0; i < count; i++) {
-		struct epset *set = fds[i].fd < 0 ? NULL :
-					    fd_lookup(fds[i].fd, OBJ_SET);
-
-		if (set && lock_take(ep_lock(set))) {
-			struct lock *lock = ep_lock(set);
-
-			ep_make_plain(set, STAT_handover_poll);
-			lock_give(lock);
-		}
-	}
+	for (i = 0; i < count; i++)
+		set_to_kernel(fds[i].fd);
 }
 
 /* How many of ours are ready; their numbers are taken out of the kernel's
@@ -207,9 +209,14 @@ static bool select_any(int count, const fd_set *rd, const fd_set *wr,
 
 	if (count > FD_SETSIZE)
 		return false;
-	for (fd = 0; fd < count; fd++)
-		if (fd_object(fd) && (in(fd, rd) || in(fd, wr) || in(fd, ex)))
+	for (fd = 0; fd < count; fd++) {
+		if (!fd_object(fd) ||
+		    !(in(fd, rd) || in(fd, wr) || in(fd, ex)))
+			continue;
+		if (fd_lookup(fd, OBJ_SOCK))
 			return true;
+		set_to_kernel(fd);
+	}
 	return false;
 }
 
@@ -245,7 +252,7 @@ static void clear_ours(int count, fd_set *set)
 	int fd;
 
 	for (fd = 0; set && fd < count; fd++)
-		if (fd_object(fd))
+		if (fd_lookup(fd, OBJ_SOCK))
 			FD_CLR(fd, set);
 }
 

@@ -32,6 +32,7 @@ static void share_sockets(struct thread *th)
 			continue;
 		vs_quiesce_rx(vs);
 		vs_materialise(vs, STAT_mat_fork);
+		vs->shared = true;
 	}
 }
 
@@ -179,11 +180,50 @@ static void before_exec(void)
 	lock_give(&th->lock);
 }
 
+void proc_before_spawn(void)
+{
+	before_exec();
+}
+
+/* A server that starts itself anew (binary upgrade) with an environment of
+ * its own making goes on as it was started. Other programs get just what they
+ * are given. */
+static bool is_own_binary(const char *path)
+{
+	struct stat self, other;
+
+	return path && !sys_call4(SYS_newfstatat, AT_FDCWD, "/proc/self/exe",
+				  &self, 0) &&
+	       !sys_call4(SYS_newfstatat, AT_FDCWD, path, &other, 0) &&
+	       self.st_dev == other.st_dev && self.st_ino == other.st_ino;
+}
+
+static bool has_preload(char *const envp[])
+{
+	size_t i;
+
+	for (i = 0; envp && envp[i]; i++)
+		if (!strncmp(envp[i], "LD_PRELOAD=", 11))
+			return true;
+	return false;
+}
+
+#define ENVIRON_MAX 1024
+
 SHIM_EXPORT int execve(const char *path, char *const argv[],
 		       char *const envp[])
 {
+	char *full[ENVIRON_MAX];
+	size_t n, i;
+
 	before_exec();
-	return real.execve(path, argv, envp);
+	if (likely(shim_off || has_preload(envp) || !is_own_binary(path)))
+		return real.execve(path, argv, envp);
+	n = init_environment(full, ENVIRON_MAX / 2);
+	for (i = 0; envp && envp[i] && n < ENVIRON_MAX - 1; i++)
+		full[n++] = envp[i];
+	full[n] = NULL;
+	return real.execve(path, argv, full);
 }
 
 SHIM_EXPORT int execv(const char *path, char *const argv[])

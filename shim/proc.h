@@ -10,6 +10,9 @@
 
 void proc_init(void);
 
+/* Before a program is started beside us: as before exec. */
+void proc_before_spawn(void);
+
 /* Flush and drain, once; for every way out of the process. */
 void init_end(void);
 

@@ -192,7 +192,7 @@ static void pull(struct vsock *vs)
 	struct thread *th = vs->th;
 
 	if (vs->rx == SLOT_ARMED && !vs->rx_poll) {
-		if (mp_has_work(th->ch))
+		while (!vs->rx_bytes && !vs->eof && mp_has_work(th->ch))
 			thread_reap_now(th);
 		return;
 	}

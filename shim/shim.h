@@ -39,6 +39,7 @@ enum obj_kind {
 	OBJ_THREAD,		/* struct thread: its wake-up descriptor */
 	OBJ_PRIVATE,		/* a descriptor of our own: not the program's */
 	OBJ_HELD,		/* a free number that we hold in the kernel */
+	OBJ_PLAIN,		/* a socket given back: not taken a second time */
 };
 
 struct epset;
@@ -105,6 +106,7 @@ struct vsock {
 	bool more;			/* last send said MSG_MORE */
 	bool held;			/* sent with MSG_MORE: kernel may wait */
 	bool rst_close;			/* unread data at close: RST */
+	bool shared;			/* a child has it too: no RST */
 	bool refused;			/* sends fail with EPIPE from now on */
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */

@@ -48,10 +48,11 @@ SHIM_EXPORT int fclose(FILE *stream)
 	long ret;
 
 	if (unlikely(fd >= 0 && fd_object(fd))) {
+		fflush(stream);
 		vs = entry_lock(fd, &ret);
 		if (vs) {
 			th = vs->th;
-			entry_close(vs, fd);
+			entry_replace(vs, fd);
 			lock_give(&th->lock);
 		}
 	}

@@ -279,7 +279,7 @@ static void recv_done(struct vsock *vs, const struct mp_event *ev)
 			rx_arrived(vs, ev);
 		else
 			thread_put_buffer(vs->th, ev->buffer);
-		if (vs->life == VS_CLOSING)
+		if (vs->life == VS_CLOSING && !vs->shared)
 			vs->rst_close = true;
 		return;
 	}
@@ -418,7 +418,7 @@ void vs_close(struct vsock *vs)
 		return;
 	}
 	/* Unread data at close means RST, as in tcp_close(). */
-	vs->rst_close = vs->rx_bytes > 0;
+	vs->rst_close = vs->rx_bytes > 0 && !vs->shared;
 	rx_free(vs);
 	vs->refs = 0;
 	vs_set_life(vs, VS_CLOSING);

@@ -92,6 +92,30 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	return 1;
 }
 
+static void give_to_kernel(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	long ret;
+
+	vs = entry_lock(fd, &ret);
+	if (!vs)
+		return;
+	th = vs->th;
+	vs_give_back(vs, STAT_handover_thread);
+	lock_give(&th->lock);
+}
+
+/* What is in another set already: the kernel can report to both. */
+static void share_candidates(struct epset *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->candidate_count; i++)
+		if (fd_lookup(set->candidates[i].fd, OBJ_SOCK))
+			give_to_kernel(set->candidates[i].fd);
+}
+
 /* The first wait: what was added before is looked at. A candidate that the
  * kernel's set does not know any more was closed since. */
 static void adopt_candidates(struct epset *set)
@@ -102,6 +126,8 @@ static void adopt_candidates(struct epset *set)
 		struct candidate *c = &set->candidates[i];
 
 		set->has_foreign = true;
+		if (fd_lookup(c->fd, OBJ_SOCK))
+			continue;
 		if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 			continue;
 		if (!adopt(set, c->fd, &c->ev))
@@ -146,18 +172,36 @@ static long ctl_ours(struct epset *set, int op, int fd, struct vsock *vs,
 	return 0;
 }
 
-/* A socket of another thread, or one that we can't watch exactly: the
- * kernel's from here on. */
+/* A socket that we can't watch exactly: the kernel's from here on. */
 static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
 		      struct epoll_event *ev)
 {
 	if (vs->depth != DEPTH_GIVEN) {
-		vs_give_back(vs, vs->th == set->th ? STAT_handover_blocking :
-						     STAT_handover_thread);
-		if (fd_object(fd) == (void *)vs && vs->th == set->th)
+		vs_give_back(vs, STAT_handover_blocking);
+		if (fd_object(fd) == (void *)vs)
 			return ctl_ours(set, op, fd, vs, ev);
 	}
 	return SHIM_PASS;
+}
+
+/* A socket that another thread or another set's thread drives: the kernel can
+ * watch it for both. */
+static void release_foreign(const struct epset *set, int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	long ret;
+
+	vs = fd_lookup(fd, OBJ_SOCK);
+	if (likely(!vs || vs->th == set->th))
+		return;
+	vs = entry_lock(fd, &ret);
+	if (!vs)
+		return;
+	th = vs->th;
+	if (th != set->th && vs->depth != DEPTH_GIVEN)
+		vs_give_back(vs, STAT_handover_thread);
+	lock_give(&th->lock);
 }
 
 static long ctl_socket(struct epset *set, int op, int fd,
@@ -169,7 +213,9 @@ static long ctl_socket(struct epset *set, int op, int fd,
 		return SHIM_PASS;
 	if (vs->life >= VS_CLOSING)
 		return -EBADF;
-	if (vs->th != set->th || set->plain || !vs->nonblock ||
+	if (vs->th != set->th)
+		return SHIM_PASS;
+	if (set->plain || !vs->nonblock ||
 	    (op != EPOLL_CTL_DEL && ev && ev->events & ~OUR_EVENTS) ||
 	    vs->depth == DEPTH_GIVEN)
 		return ctl_given(set, op, fd, vs, ev);
@@ -244,6 +290,7 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	}
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
+	release_foreign(set, fd);
 	for (;;) {
 		lock = ep_lock(set);
 		if (!lock_take(lock))
@@ -283,6 +330,8 @@ static bool claim(struct epset *set)
 	if (ours)
 		ep_attach(set, th);
 	lock_give(&shim_lock);
+	if (ours)
+		share_candidates(set);
 	if (!lock_take(&set->th->lock))
 		return false;
 	if (ours)
@@ -330,8 +379,10 @@ static int turn(struct epset *set, struct epoll_event *events, int max,
 		if (n)
 			return n;
 	}
+	/* Without sleeping there is no other mask: a signal that waits for
+	 * one is not delivered when events are there (do_epoll_wait()). */
 	if (timeout_ns == 0 || set->foreign || ep_has_ready(set))
-		ret = thread_wait(th, 0, mask);
+		thread_wait(th, 0, NULL);
 	else
 		ret = thread_wait(th, timeout_ns, mask);
 	n = ep_collect(set, events, max);
@@ -358,6 +409,14 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
 		 !set->plain);
 	lock_give(&th->lock);
+	/* Another thread waits on it as well, or polls it: the kernel's now. */
+	if (!n && set->plain && time_left(deadline)) {
+		int64_t left = time_left(deadline);
+
+		n = (int)sys_call6(SYS_epoll_pwait, set->fd, (long)events, max,
+				   left < 0 ? -1 : (left + 999999) / 1000000,
+				   (long)mask, 8);
+	}
 	return n;
 }
 
