@@ -91,6 +91,7 @@ int ep_add(struct epset *set, struct vsock *vs, int fd,
 	e->next = vs->ents;
 	vs->ents = e;
 	list_append(&set->members, &e->member);
+	list_remove(&vs->loose);
 	ep_modify(e, ev);
 	return 0;
 }
@@ -257,21 +258,38 @@ void ep_attach(struct epset *set, struct thread *th)
 	list_append(&th->sets, &set->owned);
 }
 
+static bool is_member(const struct epset *set, const struct vsock *vs)
+{
+	const struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		if (e->set == set)
+			return true;
+	return false;
+}
+
 void ep_make_plain(struct epset *set, enum stat_id reason)
 {
 	struct list *node, *next;
+	struct vsock *vs;
 
+	if (set->plain)
+		return;
 	set->plain = true;
 	if (!set->th)
 		return;
+	/* All receives are cancelled by one batch, before anything more is
+	 * read ahead: what is read ahead the kernel's set can't report. */
+	for (node = set->th->socks.next; node != &set->th->socks;
+	     node = node->next) {
+		vs = list_entry(node, struct vsock, owned);
+		if (vs->life == VS_OPEN && is_member(set, vs))
+			vs_give_start(vs, reason);
+	}
 	for (node = set->th->socks.next; node != &set->th->socks; node = next) {
-		struct vsock *vs = list_entry(node, struct vsock, owned);
-		struct epent *e = vs->ents;
-
+		vs = list_entry(node, struct vsock, owned);
 		next = node->next;
-		while (e && e->set != set)
-			e = e->next;
-		if (e)
+		if (is_member(set, vs))
 			vs_give_back(vs, reason);
 	}
 }

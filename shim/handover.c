@@ -11,6 +11,38 @@
 #include "tx.h"
 #include "vsock.h"
 
+/* How long another thread waits for the owner, who serves it at its next
+ * flush. LIMIT: an owner that computes for longer, or waits for that thread
+ * without a call that we see, makes the call fail with EBUSY. */
+#define ASK_MS 2000
+#define ASK_TICK_MS 50
+
+/* Only the owner can enter its ring: it is asked. The lock is given up
+ * meanwhile, so the socket may be gone. */
+static int ask_owner(struct vsock *vs, enum stat_id reason)
+{
+	static const struct timespec tick = { 0, ASK_TICK_MS * 1000000 };
+	struct thread *th = vs->th;
+	uint32_t handle = vs->handle, seq;
+	int i;
+
+	for (i = 0; i < ASK_MS / ASK_TICK_MS; i++) {
+		vs->asked = (uint8_t)(1 + reason);
+		vs_touch(vs);
+		th->sending = true;
+		thread_wake(th);
+		seq = __atomic_load_n(&th->served, __ATOMIC_RELAXED);
+		lock_give(&th->lock);
+		sys_futex(&th->served, FUTEX_WAIT_PRIVATE, seq, &tick);
+		lock_take(&th->lock);
+		if (vs->kind != OBJ_SOCK || vs->handle != handle)
+			return -EBADF;
+		if (vs->depth != DEPTH_LW)
+			return 0;
+	}
+	return -EBUSY;
+}
+
 int vs_materialise(struct vsock *vs, enum stat_id reason)
 {
 	int fd, ret;
@@ -18,7 +50,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	if (vs->depth != DEPTH_LW)
 		return 0;
 	if (!vs_mine(vs))
-		return -EBUSY;
+		return ask_owner(vs, reason);
 	fd = mp_call_install(vs->th->ch, vs->slot);
 	if (fd < 0)
 		return fd;
@@ -47,8 +79,10 @@ bool vs_quiesce(struct vsock *vs)
 		return true;
 	if (!vs_mine(vs))
 		return vs->tx_bytes == 0 && vs->rx == SLOT_IDLE;
+	/* The receive first: what has not come in yet stays the kernel's.
+	 * tx_drain() may arm it again. */
+	vs_quiesce_rx(vs);
 	empty = tx_drain(vs);
-	/* tx_drain() may have armed it again: the receive goes last. */
 	vs_quiesce_rx(vs);
 	return empty;
 }
@@ -137,6 +171,8 @@ int vs_give_start(struct vsock *vs, enum stat_id reason)
 	if (vs->depth != DEPTH_MATERIALISED)
 		stat_inc(reason);
 	vs->giving = (uint8_t)(1 + reason);
+	if (vs_mine(vs) && vs->rx == SLOT_ARMED)
+		vs_cancel_rx(vs);
 	if (vs_mine(vs) && vs->tx_poll && vs->tx == SLOT_ARMED) {
 		mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
 		vs->tx = SLOT_CANCELLING;

@@ -23,7 +23,7 @@ static inline void before_read(int fd)
 	struct thread *th = self_thread;
 	int flags;
 
-	if (likely(!th || !th->sending))
+	if (likely(!th || (!th->sending && list_empty(&th->loose))))
 		return;
 	flags = sys_fcntl(fd, F_GETFL, 0);
 	if (flags >= 0 && !(flags & O_NONBLOCK))
@@ -63,6 +63,14 @@ static long io_recv(struct vsock *vs, const struct iovec *iov, size_t count,
 		return SHIM_PASS;
 	if (vs->depth == DEPTH_GIVEN)
 		return recv_given(vs, iov, count, flags);
+	/* On its way back, and its owner elsewhere: nothing of it is here. */
+	if (unlikely(vs->giving && !vs_mine(vs)) && !vs->rx_bytes &&
+	    vs->depth != DEPTH_LW && !vs->eof && !vs->err)
+		return SHIM_PASS;
+	/* The last byte that was here is read: the rest is the kernel's. */
+	if (unlikely(vs->giving) && vs_mine(vs) && !vs->rx_bytes && !vs->err &&
+	    vs_give_back(vs, STAT_handover_call) == 1)
+		return SHIM_PASS;
 	if (unlikely(recv_needs_kernel(vs, flags))) {
 		vs_give_back(vs, STAT_handover_blocking);
 		return SHIM_PASS;
@@ -237,7 +245,9 @@ static long io_send(struct vsock *vs, const struct iovec *iov, size_t count,
 {
 	bool wait = !vs->nonblock && !(flags & MSG_DONTWAIT);
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN)
+	if (vs->listener || vs->depth == DEPTH_GIVEN ||
+	    (vs->giving && !vs_mine(vs) && !vs->tx_bytes &&
+	     vs->depth != DEPTH_LW))
 		return SHIM_PASS;
 	if (unlikely(wait ||
 		     flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)) &&
@@ -436,28 +446,53 @@ SHIM_EXPORT ssize_t sendfile64(int fd, int in_fd, off64_t *offset, size_t len)
 		  real.sendfile64(fd, in_fd, offset, len));
 }
 
-/* splice() moves pages that we have not read: the kernel's from here on. */
-static void before_splice(int fd)
+/* Bytes that were read ahead go into the pipe by write(). */
+static long splice_queued(struct vsock *vs, int out_fd, size_t len)
+{
+	char buf[MP_BUFFER_SIZE];
+	struct iovec iov = { buf, len < sizeof(buf) ? len : sizeof(buf) };
+	long ret = rx_take(vs, &iov, 1, MSG_PEEK);
+
+	if (ret > 0)
+		ret = sys_write(out_fd, buf, (size_t)ret);
+	if (ret <= 0)
+		return ret;
+	iov.iov_len = (size_t)ret;
+	rx_take(vs, &iov, 1, 0);
+	return ret;
+}
+
+/* splice() moves pages: what we have not read is the kernel's from here on. */
+static long before_splice(int fd, int out_fd, size_t len)
 {
 	struct vsock *vs;
 	struct thread *th;
 	long ret;
 
 	if (likely(!fd_object(fd)))
-		return;
+		return SHIM_PASS;
 	vs = entry_lock(fd, &ret);
 	if (!vs)
-		return;
+		return ret;
 	th = vs->th;
-	if (!vs->listener && vs->depth != DEPTH_GIVEN)
+	ret = SHIM_PASS;
+	if (out_fd >= 0 && vs->rx_bytes && len)
+		ret = splice_queued(vs, out_fd, len);
+	else if (!vs->listener && vs->depth != DEPTH_GIVEN)
 		vs_give_back(vs, STAT_handover_call);
 	lock_give(&th->lock);
+	return ret;
 }
 
 SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
 			   off64_t *out_off, size_t len, unsigned int flags)
 {
-	before_splice(in_fd);
-	before_splice(out_fd);
+	long ret = before_splice(in_fd, in_off || fd_object(out_fd) ? -1 :
+							     out_fd, len);
+
+	if (ret == SHIM_PASS)
+		ret = before_splice(out_fd, -1, 0);
+	if (ret != SHIM_PASS)
+		return shim_return(ret);
 	return real.splice(in_fd, in_off, out_fd, out_off, len, flags);
 }

@@ -5,6 +5,7 @@
 
 #include "epset.h"
 #include "fdtable.h"
+#include "handover.h"
 #include "listener.h"
 #include "thread.h"
 #include "vsock.h"
@@ -17,6 +18,7 @@
  * next ones get no descriptor. Two, so that a program which accepts on one
  * thread for others is seen as such. */
 #define PROOF 2
+#define DISPROVEN (-1000000)
 
 int listener_open(struct vsock *vs)
 {
@@ -272,6 +274,7 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 		conn->peer_len = (uint8_t)req->len;
 	}
 	fd_set_object(fd, conn);
+	list_append(&vs->th->loose, &conn->loose);
 	stat_inc(STAT_accepted);
 	stat_inc(STAT_accepted_lw);
 	return fd;
@@ -360,6 +363,18 @@ static void kick_sharers(struct vsock *vs)
 		return;
 	sys_shutdown(vs->fd, SHUT_WR);
 	stat_inc(STAT_listener_kicks);
+}
+
+void listener_give_loose(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next)
+		list_entry(node, struct listener, node)->proven = DISPROVEN;
+	while ((node = list_pop(&th->loose)))
+		vs_give_back(list_entry(node, struct vsock, loose),
+			     STAT_handover_thread);
 }
 
 void listener_stop(struct vsock *vs)

@@ -36,7 +36,7 @@ struct listener {
 	unsigned int queued;
 	unsigned int streak;	/* accepted since it was last reported */
 	unsigned int appetite;	/* requests that may wait at once */
-	unsigned int proven;	/* connections used on the accepting thread */
+	int proven;		/* connections used on the accepting thread */
 	int last_fd;		/* accepted last, as a descriptor; or -1 */
 	int flags;		/* of the program's last accept4() */
 	bool stopped;		/* connect(AF_UNSPEC), shutdown: till listen() */
@@ -79,6 +79,10 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
  * connections that it accepts? */
 void listener_accepted_fd(struct vsock *vs, int fd);
 void listener_saw_registered(struct thread *th, int fd);
+
+/* Connections that are in no set when the thread goes to wait are for another
+ * thread: they become descriptors, and so do the next ones. */
+void listener_give_loose(struct thread *th);
 
 /* Ends all requests, waking whoever shares the socket for connections that
  * we were woken for (the kernel wakes one waiter per connection). */

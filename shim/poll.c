@@ -19,6 +19,21 @@
 
 static const struct timespec no_time;
 
+/* A set is readable for members that still have bytes read ahead; for the
+ * rest the kernel's set is asked. */
+static int set_ready(struct epset *set, short events)
+{
+	struct lock *lock = ep_lock(set);
+	bool ready;
+
+	if (!set->th || !lock_take(lock))
+		return -1;
+	ep_make_plain(set, STAT_handover_poll);
+	ready = ep_has_ready(set);
+	lock_give(lock);
+	return ready && events & POLLIN ? POLLIN : -1;
+}
+
 /* What is true of a socket of ours; -1 when it is the kernel's. */
 static int ready_of(int fd, short events)
 {
@@ -27,6 +42,8 @@ static int ready_of(int fd, short events)
 	int mask;
 	long ret;
 
+	if (fd >= 0 && fd_lookup(fd, OBJ_SET))
+		return set_ready(fd_object(fd), events);
 	vs = fd >= 0 && fd_object(fd) ? entry_lock(fd, &ret) : NULL;
 	if (!vs)
 		return -1;
@@ -65,28 +82,10 @@ static bool any_ours(const struct pollfd *fds, nfds_t count)
 	nfds_t i;
 
 	for (i = 0; i < count; i++)
-		if (fds[i].fd >= 0 && fd_lookup(fds[i].fd, OBJ_SOCK))
+		if (fds[i].fd >= 0 && (fd_lookup(fds[i].fd, OBJ_SOCK) ||
+				       fd_lookup(fds[i].fd, OBJ_SET)))
 			return true;
 	return false;
-}
-
-static void set_to_kernel(int fd)
-{
-	struct epset *set = fd < 0 ? NULL : fd_lookup(fd, OBJ_SET);
-	struct lock *lock = set ? ep_lock(set) : NULL;
-
-	if (!set || set->plain || !lock_take(lock))
-		return;
-	ep_make_plain(set, STAT_handover_poll);
-	lock_give(lock);
-}
-
-static void sets_to_kernel(const struct pollfd *fds, nfds_t count)
-{
-	nfds_t i;
-
-	for (i = 0; i < count; i++)
-		set_to_kernel(fds[i].fd);
 }
 
 /* How many of ours are ready; their numbers are taken out of the kernel's
@@ -152,8 +151,6 @@ SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count,
 		if (n >= 0)
 			return n;
 	}
-	if (fds)
-		sets_to_kernel(fds, count);
 	thread_before_block();
 	return real.ppoll(fds, count, wait, mask);
 }
@@ -167,8 +164,6 @@ SHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 		if (n >= 0)
 			return n;
 	}
-	if (fds)
-		sets_to_kernel(fds, count);
 	if (timeout)
 		thread_before_block();
 	return real.poll(fds, count, timeout);
@@ -213,9 +208,8 @@ static bool select_any(int count, const fd_set *rd, const fd_set *wr,
 		if (!fd_object(fd) ||
 		    !(in(fd, rd) || in(fd, wr) || in(fd, ex)))
 			continue;
-		if (fd_lookup(fd, OBJ_SOCK))
+		if (fd_lookup(fd, OBJ_SOCK) || fd_lookup(fd, OBJ_SET))
 			return true;
-		set_to_kernel(fd);
 	}
 	return false;
 }

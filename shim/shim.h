@@ -111,6 +111,7 @@ struct vsock {
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
 	uint8_t giving;			/* 1 + enum stat_id of a handover */
+	uint8_t asked;			/* 1 + enum stat_id: descriptor wanted */
 	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
 	uint16_t options;		/* option requests in flight */
 
@@ -122,6 +123,7 @@ struct vsock {
 	struct thread *th;		/* whose channel drives it, or NULL */
 	struct list update;		/* in th->updates */
 	struct list owned;		/* in th->socks */
+	struct list loose;		/* in th->loose: accepted, in no set */
 	struct epent *ents;
 	uint32_t in_edge, out_edge;	/* counted arrivals and drains */
 
@@ -177,6 +179,8 @@ struct thread {
 	struct list socks;	/* all it drives */
 	struct list sets;
 	struct list listeners;	/* listener.node */
+	struct list loose;
+	uint32_t served;	/* futex: counts what others asked for */
 	struct list all;	/* in the process's list */
 	struct vsock *busy;	/* in the middle of a call: is not let go */
 	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;

@@ -103,6 +103,7 @@ static struct thread *new_thread(int *why)
 	list_init(&th->socks);
 	list_init(&th->sets);
 	list_init(&th->listeners);
+	list_init(&th->loose);
 	init_pools(th);
 	*why = open_channel(th);
 	if (*why < 0) {
@@ -248,6 +249,8 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	struct list *node;
 	int ret;
 
+	if (unlikely(!list_empty(&th->loose)))
+		listener_give_loose(th);
 	update_all(th);
 	for (node = th->sets.next; node != &th->sets; node = node->next)
 		ep_arm(list_entry(node, struct epset, owned));
@@ -280,6 +283,8 @@ static void flush_out(struct thread *th)
 	int i;
 
 	th->busy = NULL;
+	if (!list_empty(&th->loose))
+		listener_give_loose(th);
 	for (i = 0; i < FLUSH_ROUNDS; i++) {
 		thread_reap_now(th);
 		/* One enter finishes 20 requests at most when it does not
@@ -293,7 +298,8 @@ void thread_before_block(void)
 {
 	struct thread *th = self_thread;
 
-	if (likely(!th) || !th->sending || !*shim_alive)
+	if (likely(!th) || (!th->sending && list_empty(&th->loose)) ||
+	    !*shim_alive)
 		return;
 	if (!lock_take(&th->lock))
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See vsock.h. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "epset.h"
@@ -78,6 +79,7 @@ void vs_put(struct vsock *vs)
 	tx_free(vs);
 	list_remove(&vs->update);
 	list_remove(&vs->owned);
+	list_remove(&vs->loose);
 	if (th->ch)
 		mp_unregister(th->ch, vs->handle);
 	vs->kind = OBJ_NONE;
@@ -103,7 +105,7 @@ static bool wants_hangup(const struct vsock *vs)
 	       vs->rx_bytes >= opts.readahead;
 }
 
-static void cancel_rx(struct vsock *vs)
+void vs_cancel_rx(struct vsock *vs)
 {
 	mp_cancel(vs->th->ch, vs->handle,
 		  vs->rx_poll ? MP_OP_POLL : MP_OP_RECV);
@@ -118,7 +120,7 @@ static void update_rx(struct vsock *vs)
 		return;		/* its end is on the way and decides then */
 	if (vs->rx == SLOT_ARMED) {
 		if (vs->rx_poll ? !poll : !recv)
-			cancel_rx(vs);
+			vs_cancel_rx(vs);
 		return;		/* what waits is what is wanted */
 	}
 	/* A request of both kinds at once would share one cookie's op with
@@ -188,7 +190,7 @@ static void update_close(struct vsock *vs)
 	struct thread *th = vs->th;
 
 	if (vs->rx == SLOT_ARMED)
-		cancel_rx(vs);
+		vs_cancel_rx(vs);
 	if (vs->tx_bytes && vs->fin == SLOT_IDLE && vs->tx == SLOT_IDLE &&
 	    vs->rx == SLOT_CANCELLING) {
 		tx_arm(vs, !vs->rst_close);
@@ -219,8 +221,21 @@ static void forget_number(struct vsock *vs)
 		fd_set_object(vs->fd, NULL);
 }
 
+/* Another thread waits for a descriptor. */
+static void serve_asked(struct vsock *vs)
+{
+	enum stat_id reason = (enum stat_id)(vs->asked - 1);
+
+	vs->asked = 0;
+	vs_materialise(vs, reason);
+	__atomic_add_fetch(&vs->th->served, 1, __ATOMIC_RELAXED);
+	sys_futex(&vs->th->served, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
 void vs_update(struct vsock *vs)
 {
+	if (unlikely(vs->asked))
+		serve_asked(vs);
 	switch (vs->life) {
 	case VS_LISTEN:
 		if (vs->giving)
@@ -256,7 +271,7 @@ void vs_update(struct vsock *vs)
 void vs_quiesce_rx(struct vsock *vs)
 {
 	if (vs->rx == SLOT_ARMED)
-		cancel_rx(vs);
+		vs_cancel_rx(vs);
 	while (vs->rx != SLOT_IDLE) {
 		mp_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
@@ -417,6 +432,7 @@ void vs_close(struct vsock *vs)
 		vs_put(vs);
 		return;
 	}
+	list_remove(&vs->loose);
 	/* Unread data at close means RST, as in tcp_close(). */
 	vs->rst_close = vs->rx_bytes > 0 && !vs->shared;
 	rx_free(vs);

@@ -39,6 +39,9 @@ void vs_update(struct vsock *vs);
 /* Up: a completion becomes a fact. */
 void vs_complete(struct vsock *vs, const struct mp_event *ev);
 
+/* Queues the end of an armed receive. */
+void vs_cancel_rx(struct vsock *vs);
+
 /* The program closed its last number. */
 void vs_close(struct vsock *vs);
 

@@ -111,9 +111,13 @@ static void share_candidates(struct epset *set)
 {
 	unsigned int i;
 
-	for (i = 0; i < set->candidate_count; i++)
-		if (fd_lookup(set->candidates[i].fd, OBJ_SOCK))
+	for (i = 0; i < set->candidate_count; i++) {
+		struct vsock *vs;
+
+		vs = fd_lookup(set->candidates[i].fd, OBJ_SOCK);
+		if (vs && vs->th != set->th)
 			give_to_kernel(set->candidates[i].fd);
+	}
 }
 
 /* The first wait: what was added before is looked at. A candidate that the
@@ -125,10 +129,15 @@ static void adopt_candidates(struct epset *set)
 	for (i = 0; i < set->candidate_count; i++) {
 		struct candidate *c = &set->candidates[i];
 
+		struct vsock *vs = fd_lookup(c->fd, OBJ_SOCK);
+
 		set->has_foreign = true;
-		if (fd_lookup(c->fd, OBJ_SOCK))
+		if (vs && vs->th != set->th)
 			continue;
 		if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
+			continue;
+		/* This thread has it in another set as well: one more entry. */
+		if (vs && !ep_add(set, vs, c->fd, &c->ev))
 			continue;
 		if (!adopt(set, c->fd, &c->ev))
 			sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
