@@ -24,13 +24,10 @@
 
 #define BUFFER_GROUP 1
 
-/* Parts of a queue sent by one request: 8 x 64 KiB fill any send buffer. */
-#define SEND_PARTS 8
-
 /* Memory that a queued request points at until it is submitted. */
 struct scratch {
 	struct msghdr msg;
-	struct iovec iov[SEND_PARTS];
+	struct iovec iov[MP_SEND_PARTS];
 	char option[MP_OPTION_MAX];
 };
 
@@ -166,8 +163,15 @@ static void count_enter(struct mp_channel *ch)
 {
 	stat_inc(STAT_enters);
 	stat_add(STAT_submitted, ring_queued(ch->ring));
-	ch->scratch_used = 0;
 	ch->announced = 0;
+}
+
+/* What was submitted does not need its scratch memory any more. */
+static int entered(struct mp_channel *ch, int ret)
+{
+	if (ring_room(ch->ring) == ch->entries)
+		ch->scratch_used = 0;
+	return ret < 0 ? ret : 0;
 }
 
 bool mp_announce(struct mp_channel *ch)
@@ -177,30 +181,24 @@ bool mp_announce(struct mp_channel *ch)
 
 int mp_flush(struct mp_channel *ch)
 {
-	int ret;
-
 	if (!ring_queued(ch->ring)) {
 		ch->announced = 0;
 		return 0;
 	}
 	count_enter(ch);
-	ret = ring_submit(ch->ring);
-	return ret < 0 ? ret : 0;
+	return entered(ch, ring_submit(ch->ring));
 }
 
 int mp_flush_reap(struct mp_channel *ch)
 {
-	int ret;
-
 	count_enter(ch);
-	ret = ring_reap(ch->ring);
-	return ret < 0 ? ret : 0;
+	return entered(ch, ring_reap(ch->ring));
 }
 
 int mp_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
 {
 	count_enter(ch);
-	return ring_wait(ch->ring, timeout_ns, mask);
+	return entered(ch, ring_wait(ch->ring, timeout_ns, mask));
 }
 
 /* Requests that belong together need their entries in one piece. */
@@ -259,8 +257,6 @@ static void queue_send(struct mp_channel *ch, uint32_t handle,
 		return;
 	}
 	s = &ch->scratch[ch->scratch_used++];
-	if (count > SEND_PARTS)
-		count = SEND_PARTS;
 	memset(&s->msg, 0, sizeof(s->msg));
 	memcpy(s->iov, iov, count * sizeof(*iov));
 	s->msg.msg_iov = s->iov;
@@ -295,6 +291,13 @@ void mp_poll(struct mp_channel *ch, uint32_t handle, struct mp_file f,
 	need_room(ch, 1);
 	ring_poll(ch->ring, cookie_of(ch, handle, MP_OP_POLL), f, events,
 		  stream);
+}
+
+void mp_poll_room(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+{
+	need_room(ch, 1);
+	ring_poll(ch->ring, cookie_of(ch, handle, MP_OP_ROOM), f, EPOLLOUT,
+		  false);
 }
 
 void mp_setsockopt(struct mp_channel *ch, uint32_t handle, struct mp_file f,

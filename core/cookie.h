@@ -19,6 +19,7 @@ enum mp_op {
 	MP_OP_SEND,
 	MP_OP_CLOSE,
 	MP_OP_POLL,
+	MP_OP_ROOM,	/* a poll for room to send */
 	MP_OP_SETOPT,
 	MP_OP_SYNC,	/* chan_sync() waits for it by itself */
 	MP_OP_MAX

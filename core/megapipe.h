@@ -89,7 +89,9 @@ void mp_accept(struct mp_channel *ch, uint32_t handle, int fd,
 void mp_recv(struct mp_channel *ch, uint32_t handle, struct mp_file f);
 void mp_recv_stream(struct mp_channel *ch, uint32_t handle, struct mp_file f);
 
-/* All of *iov* or an error. MSG_WAITALL is implied. */
+/* All of *iov* or an error; *count* <= MP_SEND_PARTS. MSG_WAITALL is
+ * implied. */
+#define MP_SEND_PARTS 8
 void mp_send(struct mp_channel *ch, uint32_t handle, struct mp_file f,
 	     const struct iovec *iov, unsigned int count, int flags);
 
@@ -100,6 +102,9 @@ void mp_send_close(struct mp_channel *ch, uint32_t handle, struct mp_file f,
 void mp_close(struct mp_channel *ch, uint32_t handle, struct mp_file f);
 void mp_poll(struct mp_channel *ch, uint32_t handle, struct mp_file f,
 	     unsigned int events, bool stream);
+/* Waits for room in the socket's send buffer. Beside mp_poll() on the same
+ * handle: the two have different operations. */
+void mp_poll_room(struct mp_channel *ch, uint32_t handle, struct mp_file f);
 
 /* Sets an option without waiting; *len* <= MP_OPTION_MAX. */
 #define MP_OPTION_MAX 16

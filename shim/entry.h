@@ -50,6 +50,20 @@ void entry_make_real(int fd);
 		return (__typeof__(libc))shim_return(ret_);               \
 	} while (0)
 
+/* A call on something that is not ours may block, and our queued output with
+ * it. Only then is it worth a question. */
+static inline void entry_before_block(int fd)
+{
+	struct thread *th = self_thread;
+	int flags;
+
+	if (likely(!th || (!th->sending && list_empty(&th->loose))))
+		return;
+	flags = sys_fcntl(fd, F_GETFL, 0);
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		thread_before_block();
+}
+
 /* In a child of raw clone(): the page was wiped, nothing is ours. */
 void entry_forked(void);
 

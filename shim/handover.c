@@ -174,7 +174,7 @@ int vs_give_start(struct vsock *vs, enum stat_id reason)
 	if (vs_mine(vs) && vs->rx == SLOT_ARMED)
 		vs_cancel_rx(vs);
 	if (vs_mine(vs) && vs->tx_poll && vs->tx == SLOT_ARMED) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
 	}
 	vs_touch(vs);

@@ -16,20 +16,6 @@
 #include "tx.h"
 #include "vsock.h"
 
-/* A read from something that is not ours may block, and our queued output
- * with it. Only then is it worth a question. */
-static inline void before_read(int fd)
-{
-	struct thread *th = self_thread;
-	int flags;
-
-	if (likely(!th || (!th->sending && list_empty(&th->loose))))
-		return;
-	flags = sys_fcntl(fd, F_GETFL, 0);
-	if (flags >= 0 && !(flags & O_NONBLOCK))
-		thread_before_block();
-}
-
 /* --- receiving ---------------------------------------------------------------- */
 
 /* The bytes of a socket that was given back, until they are gone. */
@@ -83,7 +69,7 @@ SHIM_EXPORT ssize_t read(int fd, void *buf, size_t len)
 	struct iovec iov = { buf, len };
 
 	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
-		  (before_read(fd), real.read(fd, buf, len)));
+		  (entry_before_block(fd), real.read(fd, buf, len)));
 }
 
 SHIM_EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
@@ -101,7 +87,7 @@ SHIM_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 	struct iovec iov = { buf, len };
 
 	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
-		  (before_read(fd), real.recv(fd, buf, len, flags)));
+		  (entry_before_block(fd), real.recv(fd, buf, len, flags)));
 }
 
 SHIM_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size,
@@ -132,7 +118,7 @@ SHIM_EXPORT ssize_t recvfrom(int fd, void *buf, size_t size, int flags,
 	struct iovec iov = { buf, size };
 
 	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
-		  (before_read(fd),
+		  (entry_before_block(fd),
 		   real.recvfrom(fd, buf, size, flags, addr, len)));
 }
 
@@ -170,7 +156,7 @@ static long recv_vector(struct vsock *vs, const struct iovec *iov, int count,
 SHIM_EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
 	SHIM_CALL(fd, recv_vector(vs, iov, count, 0, true),
-		  (before_read(fd), real.readv(fd, iov, count)));
+		  (entry_before_block(fd), real.readv(fd, iov, count)));
 }
 
 static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
@@ -191,7 +177,7 @@ static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
 SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	SHIM_CALL(fd, recv_msg(vs, msg, flags),
-		  (before_read(fd), real.recvmsg(fd, msg, flags)));
+		  (entry_before_block(fd), real.recvmsg(fd, msg, flags)));
 }
 
 static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,

@@ -235,6 +235,7 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 	if (!may_read_directly(vs))
 		return -EAGAIN;
 	ret = take_direct(vs, iov, count, 0, flags);
+	vs->eof_taken = vs->eof;
 	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
 		rx_failed(vs, (int)-ret);
 		vs->err = 0;
@@ -267,10 +268,14 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 
 		if (more > 0)
 			got += (size_t)more;
+		else if (more == 0)
+			vs->in_edge++;	/* told at the next look */
 		else if (more < 0 && more != -EAGAIN)
 			rx_failed(vs, (int)-more);
 	}
 	vs_touch(vs);
+	if (vs->eof)
+		ep_notify(vs);
 	return (ssize_t)got;
 }
 

@@ -55,13 +55,14 @@ SHIM_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len,
 			int flags)
 {
 	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, flags),
-		  real.accept4(fd, addr, len, flags));
+		  (entry_before_block(fd),
+		   real.accept4(fd, addr, len, flags)));
 }
 
 SHIM_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, 0),
-		  real.accept(fd, addr, len));
+		  (entry_before_block(fd), real.accept(fd, addr, len)));
 }
 
 /* connect(AF_UNSPEC) on a listener stops it; on a connection it is rare
@@ -83,7 +84,8 @@ static long sock_connect(struct vsock *vs)
 
 SHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	SHIM_CALL(fd, sock_connect(vs), real.connect(fd, addr, len));
+	SHIM_CALL(fd, sock_connect(vs),
+		  (entry_before_block(fd), real.connect(fd, addr, len)));
 }
 
 /* After what was queued before it. */

@@ -104,6 +104,7 @@ SHIM_EXPORT long syscall(long nr, ...)
 	if (nr == SYS_close_range)
 		return close_range((unsigned int)a[0], (unsigned int)a[1],
 				   (int)a[2]);
+	thread_before_block();
 	if (likely(!fd_object((int)a[0])) &&
 	    (nr != SYS_dup3 || !fd_object((int)a[1])))
 		return real.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -278,7 +278,7 @@ void thread_wake(struct thread *th)
  * the kernel takes them. */
 #define FLUSH_ROUNDS 64
 
-static void flush_out(struct thread *th)
+void thread_flush_out(struct thread *th)
 {
 	int i;
 
@@ -306,7 +306,7 @@ void thread_before_block(void)
 	/* Not only submitted: a cancelled receive holds its file, and so a
 	 * FIN back, until its end was collected. */
 	if (th->ch)
-		flush_out(th);
+		thread_flush_out(th);
 	lock_give(&th->lock);
 }
 

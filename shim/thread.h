@@ -28,6 +28,9 @@ void thread_flush(struct thread *th);
 /* The same, collects what completes, and turns it into facts. */
 void thread_reap_now(struct thread *th);
 
+/* The same, until the kernel has all that it takes now. */
+void thread_flush_out(struct thread *th);
+
 /* Turns completions that are there into facts: how many. */
 int thread_dispatch(struct thread *th);
 

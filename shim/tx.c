@@ -25,9 +25,6 @@ struct tx_chunk {
  * the program's memory when nothing is queued before it. */
 #define DIRECT_MIN 16384
 
-/* Parts that one request can carry (mp_send). */
-#define PARTS 8
-
 static struct tx_chunk *new_chunk(struct vsock *vs, size_t need)
 {
 	bool big = need > SMALL_ROOM;
@@ -231,8 +228,10 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (err || !len)
 		return err;
 	if (len >= DIRECT_MIN && vs_mine(vs) && !vs->kernel_full &&
-	    vs->depth != DEPTH_GIVEN && tx_drain(vs))
-		return put_direct(vs, iov, count, len, flags);
+	    vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
+		err = send_error(vs);	/* of what went before */
+		return err ? err : put_direct(vs, iov, count, len, flags);
+	}
 	room = make_room(vs);
 	for (i = 0; i < count && done < room; i++) {
 		size_t n = iov[i].iov_len;
@@ -299,13 +298,13 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 
 void tx_arm(struct vsock *vs, bool close)
 {
-	struct iovec iov[PARTS];
+	struct iovec iov[MP_SEND_PARTS];
 	struct tx_chunk *c = vs->tx_head;
 	unsigned int count;
 	bool more = vs->corked || vs->more;
 
 	vs->tx_flight = 0;
-	for (count = 0; c && count < PARTS; c = c->next, count++) {
+	for (count = 0; c && count < MP_SEND_PARTS; c = c->next, count++) {
 		iov[count].iov_base = c->data + c->off;
 		iov[count].iov_len = c->len - c->off;
 		vs->tx_flight += c->len - c->off;

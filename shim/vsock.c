@@ -123,9 +123,7 @@ static void update_rx(struct vsock *vs)
 			vs_cancel_rx(vs);
 		return;		/* what waits is what is wanted */
 	}
-	/* A request of both kinds at once would share one cookie's op with
-	 * the tx slot's poll: that one is waited for first. */
-	if (poll && !vs->tx_poll) {
+	if (poll) {
 		mp_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
 			false);
 		vs->rx_poll = true;
@@ -160,7 +158,7 @@ static void update_tx(struct vsock *vs)
 		/* Nothing more will be written: the wait for room ends. */
 		if (closing && vs->tx_poll && vs->tx == SLOT_ARMED &&
 		    vs->kernel_full) {
-			mp_cancel(vs->th->ch, vs->handle, MP_OP_POLL);
+			mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
 			vs->tx = SLOT_CANCELLING;
 		}
 		vs->th->sending |= vs->tx_bytes > vs->tx_flight;
@@ -173,9 +171,8 @@ static void update_tx(struct vsock *vs)
 	}
 	if (vs->shut_pending)
 		finish_shutdown(vs);
-	if (vs->kernel_full && !closing &&
-	    !(vs->rx_poll && vs->rx != SLOT_IDLE)) {
-		mp_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLOUT, false);
+	if (vs->kernel_full && !closing) {
+		mp_poll_room(vs->th->ch, vs->handle, vs_file(vs));
 		vs->tx_poll = true;
 		vs->tx = SLOT_ARMED;
 	}
@@ -244,10 +241,11 @@ void vs_update(struct vsock *vs)
 			listener_update(vs);
 		break;
 	case VS_OPEN:
-		/* The peer is done and the program knows, yet goes on: it
-		 * may only be reset now, which a poll of the ring can't tell
-		 * from the FIN (IO_POLL_UNMASK has RDHUP). The kernel can. */
-		if (vs->eof_taken && !vs->giving && !vs->shut_wr)
+		/* The peer is done and the program knows, yet it sends: that
+		 * may be answered by a reset, which a poll of the ring can't
+		 * tell from the FIN (IO_POLL_UNMASK has RDHUP). The kernel
+		 * can. */
+		if (vs->eof_taken && vs->tx_bytes && !vs->giving)
 			vs_give_start(vs, STAT_handover_eof);
 		if (vs->giving && vs != vs->th->busy && vs_give_step(vs))
 			break;
@@ -322,18 +320,19 @@ static void recv_done(struct vsock *vs, const struct mp_event *ev)
 	}
 }
 
+static void room_done(struct vsock *vs)
+{
+	vs->tx_poll = false;
+	vs->tx = SLOT_IDLE;
+	vs->kernel_full = false;
+	if (vs->no_space) {
+		vs->no_space = false;
+		vs->out_edge++;
+	}
+}
+
 static void poll_done(struct vsock *vs, const struct mp_event *ev)
 {
-	if (vs->tx_poll) {
-		vs->tx_poll = false;
-		vs->tx = SLOT_IDLE;
-		vs->kernel_full = false;
-		if (vs->no_space) {
-			vs->no_space = false;
-			vs->out_edge++;
-		}
-		return;
-	}
 	vs->rx_poll = false;
 	vs->rx = SLOT_IDLE;
 	if (ev->result > 0) {
@@ -367,6 +366,9 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 		break;
 	case MP_OP_POLL:
 		poll_done(vs, ev);
+		break;
+	case MP_OP_ROOM:
+		room_done(vs);
 		break;
 	case MP_OP_CLOSE:
 		close_done(vs, ev->result);

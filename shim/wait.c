@@ -417,8 +417,11 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 		n = turn(set, events, max, time_left(deadline), mask);
 	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
 		 !set->plain);
+	/* Another thread waits on it as well, or polls it: the kernel's now,
+	 * once what that thread left for us to do is done. */
+	if (set->plain)
+		thread_flush_out(th);
 	lock_give(&th->lock);
-	/* Another thread waits on it as well, or polls it: the kernel's now. */
 	if (!n && set->plain && time_left(deadline)) {
 		int64_t left = time_left(deadline);
 

@@ -28,6 +28,8 @@ static void t_both_ways(struct fix *f)
 	char line[64];
 	FILE *file;
 
+	if (tap_preloaded())
+		tap_skip("LIMIT: bytes read ahead are not in the stream");
 	arrive(f, "first line\nsecond line\n");
 	file = open_stream(f);
 	CHECK(fgets(line, sizeof(line), file) != NULL);
