@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry points: calls that block, before which queued output goes out.
+ * LIMIT: output that the kernel's send buffer does not take at once goes on
+ * only while the thread is in epoll_wait(); so does the end of a connection
+ * behind it.
  * LIMIT: what waits without a call that is seen here (a contended mutex, a
  * loop, a foreign socket's blocking write) holds queued output back until the
  * thread is back in one of these or in epoll_wait().

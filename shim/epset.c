@@ -135,6 +135,16 @@ void ep_forget(struct vsock *vs, int fd)
 	}
 }
 
+bool ep_all_level(const struct vsock *vs)
+{
+	const struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		if (e->events & EPOLLET)
+			return false;
+	return true;
+}
+
 void ep_notify(struct vsock *vs)
 {
 	struct epent *e;

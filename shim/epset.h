@@ -33,6 +33,9 @@ void ep_remove(struct epent *e);
 /* Forgets the socket in every set; with *fd* >= 0 only that number. */
 void ep_forget(struct vsock *vs, int fd);
 
+/* Is every entry of the socket level-triggered? */
+bool ep_all_level(const struct vsock *vs);
+
 /* Up: the socket's facts changed. */
 void ep_notify(struct vsock *vs);
 

@@ -142,7 +142,11 @@ bool vs_give_step(struct vsock *vs)
 	if (vs->rx == SLOT_ARMED)
 		vs_quiesce_rx(vs);
 	if (vs->rx != SLOT_IDLE || vs->tx != SLOT_IDLE || vs->options ||
-	    vs->tx_bytes || vs->rx_bytes || vs->err)
+	    vs->tx_bytes)
+		return false;
+	if (vs->shut_pending)
+		vs_finish_shutdown(vs);
+	if (vs->rx_bytes || vs->err)
 		return false;
 	let_go(vs);
 	return true;

@@ -77,9 +77,13 @@ static int release(int fd)
 	return fd_object(fd) != NULL;
 }
 
-static bool any_ours(const struct pollfd *fds, nfds_t count)
+/* libc's headers say that poll() only writes to its array; we read it too. */
+static bool any_ours(struct pollfd *given, nfds_t count)
 {
+	const struct pollfd *fds;
 	nfds_t i;
+
+	__asm__("" : "=r"(fds) : "0"(given));
 
 	for (i = 0; i < count; i++)
 		if (fds[i].fd >= 0 && (fd_lookup(fds[i].fd, OBJ_SOCK) ||
@@ -146,7 +150,7 @@ SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count,
 {
 	int n;
 
-	if (fds && unlikely(any_ours(fds, count))) {
+	if (fds && unlikely(any_ours((void *)fds, count))) {
 		n = poll_ours(fds, count);
 		if (n >= 0)
 			return n;
@@ -159,7 +163,7 @@ SHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
 	int n;
 
-	if (fds && unlikely(any_ours(fds, count))) {
+	if (fds && unlikely(any_ours((void *)fds, count))) {
 		n = poll_ours(fds, count);
 		if (n >= 0)
 			return n;

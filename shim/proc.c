@@ -226,6 +226,34 @@ SHIM_EXPORT int execve(const char *path, char *const argv[],
 	return real.execve(path, argv, full);
 }
 
+/* The child may write to a connection at once: our output goes first. The
+ * child returns on our stack, so libc's vfork() must find it as it was. */
+#if defined(__x86_64__)
+__asm__(".globl vfork\n"
+	".type vfork, @function\n"
+	"vfork:\n"
+	"	subq $8, %rsp\n"
+	"	call proc_before_vfork\n"
+	"	addq $8, %rsp\n"
+	"	jmp *%rax\n"
+	".size vfork, . - vfork\n");
+#elif defined(__aarch64__)
+__asm__(".globl vfork\n"
+	".type vfork, %function\n"
+	"vfork:\n"
+	"	stp x29, x30, [sp, #-16]!\n"
+	"	bl proc_before_vfork\n"
+	"	ldp x29, x30, [sp], #16\n"
+	"	br x0\n"
+	".size vfork, . - vfork\n");
+#endif
+
+__attribute__((used)) void *proc_before_vfork(void)
+{
+	before_exec();
+	return (void *)real.vfork;
+}
+
 SHIM_EXPORT int execv(const char *path, char *const argv[])
 {
 	before_exec();

@@ -13,6 +13,9 @@ void proc_init(void);
 /* Before a program is started beside us: as before exec. */
 void proc_before_spawn(void);
 
+/* The same, for the stub of vfork(): libc's function. */
+void *proc_before_vfork(void);
+
 /* Flush and drain, once; for every way out of the process. */
 void init_end(void);
 

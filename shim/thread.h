@@ -2,6 +2,8 @@
 /*
  * Threads that wait, and their channels.
  *
+ * LIMIT: a set that one thread has waited on and others wait on later is given
+ * back by the first: it must come back to one of its calls for that.
  * Owns: struct thread, the list of them, when a batch is flushed. Invariant:
  * only the thread itself enters its ring; others leave wants in its list
  * and wake it.

@@ -141,7 +141,7 @@ static void update_rx(struct vsock *vs)
 
 /* shutdown(2) of what was queued behind output; the ring's own SHUTDOWN
  * always goes to a worker thread. */
-static void finish_shutdown(struct vsock *vs)
+void vs_finish_shutdown(struct vsock *vs)
 {
 	int how = vs->shut_pending - 1;
 
@@ -170,7 +170,7 @@ static void update_tx(struct vsock *vs)
 		return;
 	}
 	if (vs->shut_pending)
-		finish_shutdown(vs);
+		vs_finish_shutdown(vs);
 	if (vs->kernel_full && !closing) {
 		mp_poll_room(vs->th->ch, vs->handle, vs_file(vs));
 		vs->tx_poll = true;
@@ -241,11 +241,13 @@ void vs_update(struct vsock *vs)
 			listener_update(vs);
 		break;
 	case VS_OPEN:
-		/* The peer is done and the program knows, yet it sends: that
-		 * may be answered by a reset, which a poll of the ring can't
-		 * tell from the FIN (IO_POLL_UNMASK has RDHUP). The kernel
-		 * can. */
-		if (vs->eof_taken && vs->tx_bytes && !vs->giving)
+		/* The peer is done and the program knows, yet it goes on:
+		 * a reset may come, which a poll of the ring can't tell from
+		 * the FIN (IO_POLL_UNMASK has RDHUP). The kernel can; but an
+		 * edge-triggered set would tell the FIN again, so there only
+		 * when something is sent that may be answered by a reset. */
+		if (vs->eof_taken && !vs->giving &&
+		    (vs->tx_bytes || ep_all_level(vs)))
 			vs_give_start(vs, STAT_handover_eof);
 		if (vs->giving && vs != vs->th->busy && vs_give_step(vs))
 			break;

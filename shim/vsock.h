@@ -39,6 +39,9 @@ void vs_update(struct vsock *vs);
 /* Up: a completion becomes a fact. */
 void vs_complete(struct vsock *vs, const struct mp_event *ev);
 
+/* The shutdown() that waited for the output before it. */
+void vs_finish_shutdown(struct vsock *vs);
+
 /* Queues the end of an armed receive. */
 void vs_cancel_rx(struct vsock *vs);
 

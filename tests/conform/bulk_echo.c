@@ -96,7 +96,8 @@ static void echo_edge(struct echo *e)
 	}
 }
 
-static void run(struct fix *f, size_t len, size_t size, bool slow, bool edge)
+static void run_echo(struct fix *f, size_t len, size_t size, bool slow,
+		     bool edge, bool turn)
 {
 	struct writer w = { .fd = f->peer, .len = len, .seed = 7 };
 	struct echo e = { .f = f, .size = size };
@@ -112,9 +113,25 @@ static void run(struct fix *f, size_t len, size_t size, bool slow, bool edge)
 	else
 		echo_level(&e);
 	MUST(shutdown(f->fd, SHUT_WR));
+	if (turn)
+		peer_reader_turn(&r, f->ep);
 	thread_join(writer);
 	peer_reader_expect(&r, len);
 	free(e.buf);
+}
+
+static void run(struct fix *f, size_t len, size_t size, bool slow, bool edge)
+{
+	run_echo(f, len, size, slow, edge, true);
+}
+
+/* The last bytes are queued, and the loop does not turn any more. */
+static void t_loop_blocks(struct fix *f)
+{
+	if (tap_preloaded())
+		tap_skip("LIMIT: beyond the kernel's buffer output waits for "
+			 "the loop");
+	run_echo(f, 12 << 20, 1 << 16, true, false, false);
 }
 
 static void t_fast(struct fix *f)
@@ -143,6 +160,7 @@ static void t_large_buffer(struct fix *f)
 }
 
 static const struct net_case cases[] = {
+	{ "the loop blocks with output left", t_loop_blocks, BOTH },
 	{ "64 MiB, level, fast reader", t_fast, WARM },
 	{ "32 MiB, edge, fast reader", t_edge, BOTH },
 	{ "12 MiB, level, slow reader", t_slow, BOTH },

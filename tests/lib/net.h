@@ -95,11 +95,16 @@ struct peer_reader {
 	size_t count;
 	uint64_t hash;
 	pthread_t thread;
+	_Atomic bool done;
 };
 
 void peer_reader_start(struct peer_reader *r, int fd, bool slow);
 /* Join; the bytes must be the first len bytes of the stream. */
 void peer_reader_expect(struct peer_reader *r, size_t len);
+
+/* Goes on turning the event loop until the reader has seen the end: what a
+ * server does. */
+void peer_reader_turn(struct peer_reader *r, int ep);
 
 /* Epoll */
 void ep_add(int ep, int fd, uint32_t events);

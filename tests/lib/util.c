@@ -105,6 +105,7 @@ static void *read_slowly(void *arg)
 		if (r->count / 65536 != (r->count - n) / 65536)
 			tap_pause();
 	}
+	r->done = true;
 	return NULL;
 }
 
@@ -113,6 +114,7 @@ static void *read_fast(void *arg)
 	struct peer_reader *r = arg;
 
 	r->count = peer_drain(r->fd, &r->hash);
+	r->done = true;
 	return NULL;
 }
 
@@ -121,6 +123,14 @@ void peer_reader_start(struct peer_reader *r, int fd, bool slow)
 	*r = (struct peer_reader){ .fd = fd, .slow = slow,
 				   .hash = HASH_START };
 	r->thread = thread_start(slow ? read_slowly : read_fast, r);
+}
+
+void peer_reader_turn(struct peer_reader *r, int ep)
+{
+	long long end = tap_now_ms() + 2 * WAIT_MS;
+
+	while (!r->done && tap_now_ms() < end)
+		ep_next(ep, -1, 10);
 }
 
 void peer_reader_expect(struct peer_reader *r, size_t len)
