@@ -11,7 +11,6 @@
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
-#include "option.h"
 #include "rx.h"
 #include "tx.h"
 #include "vsock.h"
@@ -213,7 +212,7 @@ SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 /* --- sending -------------------------------------------------------------------- */
 
 /* The kernel sends it, after what is queued. */
-static long send_by_kernel(struct vsock *vs, bool wait)
+static long send_by_kernel(struct vsock *vs, bool wait, enum stat_id reason)
 {
 	long ret;
 
@@ -222,7 +221,7 @@ static long send_by_kernel(struct vsock *vs, bool wait)
 			return -EAGAIN;
 		thread_wait(vs->th, -1, NULL);
 	}
-	ret = vs_materialise(vs, STAT_mat_option);
+	ret = vs_materialise(vs, reason);
 	return ret ? ret : SHIM_PASS;
 }
 
@@ -238,7 +237,7 @@ static long io_send(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (unlikely(wait ||
 		     flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)) &&
 	    vs_mine(vs))
-		return send_by_kernel(vs, wait);
+		return send_by_kernel(vs, wait, STAT_mat_option);
 	return tx_put(vs, iov, count, flags);
 }
 
@@ -323,7 +322,7 @@ static long send_msg(struct vsock *vs, const struct msghdr *msg, int flags)
 	if (msg->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
 	if (msg->msg_controllen && vs_mine(vs) && vs->depth != DEPTH_GIVEN)
-		return send_by_kernel(vs, !vs->nonblock);
+		return send_by_kernel(vs, !vs->nonblock, STAT_mat_option);
 	return send_vector(vs, msg->msg_iov, (int)msg->msg_iovlen, flags,
 			   false);
 }
@@ -401,12 +400,14 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 	ret = tx_put_file(vs, in_fd, offset, len);
 	if (ret != -EOPNOTSUPP || !vs_mine(vs))
 		return ret == -EOPNOTSUPP ? -EINVAL : ret;
-	ret = send_by_kernel(vs, !vs->nonblock);
+	ret = send_by_kernel(vs, !vs->nonblock, STAT_mat_sendfile);
 	if (ret == -EAGAIN)
 		vs->no_space = true;
 	if (ret != SHIM_PASS)
 		return ret;
-	option_cork_kernel(vs);
+	/* What a cork held back leaves with these bytes, and these leave as
+	 * segments fill; the last is not kept for the cork's end. */
+	vs->held = false;
 	ret = sys_call4(SYS_sendfile, vs->fd, in_fd, offset, len);
 	if (ret != -EAGAIN && (ret < 0 || (size_t)ret == len))
 		return ret;

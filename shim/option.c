@@ -50,11 +50,6 @@ static long set_cork(struct vsock *vs, int value)
 	vs->corked = value;
 	if (value)
 		return 0;
-	if (vs->kernel_cork) {
-		vs->kernel_cork = false;
-		vs->held = false;
-		return vs->tx_bytes && !tx_drain(vs) ? 0 : SHIM_PASS;
-	}
 	if (!vs->held || vs->tx_bytes)
 		return 0;
 	vs->held = false;
@@ -64,16 +59,6 @@ static long set_cork(struct vsock *vs, int value)
 		sys_setsockopt(vs->fd, IPPROTO_TCP, TCP_CORK, &off,
 			       sizeof(off));
 	return 0;
-}
-
-void option_cork_kernel(struct vsock *vs)
-{
-	int on = 1;
-
-	if (!vs->corked || vs->kernel_cork || vs->depth == DEPTH_LW)
-		return;
-	sys_setsockopt(vs->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
-	vs->kernel_cork = true;
 }
 
 /* Options that change what reading ahead means: the kernel's. */

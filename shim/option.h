@@ -16,8 +16,4 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 long option_set(struct vsock *vs, int level, int name, const void *val,
 		socklen_t len);
 
-/* Puts an emulated TCP_CORK into the kernel, before a call that sends past
- * the queue. */
-void option_cork_kernel(struct vsock *vs);
-
 #endif

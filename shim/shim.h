@@ -102,7 +102,7 @@ struct vsock {
 	bool rx_more;			/* the kernel has more than we took */
 	bool no_space;			/* the program was told EAGAIN */
 	bool kernel_full;		/* ... by the kernel's own buffer */
-	bool corked, kernel_cork;	/* TCP_CORK as set, and in the kernel */
+	bool corked;			/* TCP_CORK, which is ours */
 	bool more;			/* last send said MSG_MORE */
 	bool held;			/* sent with MSG_MORE: kernel may wait */
 	bool rst_close;			/* unread data at close: RST */

@@ -25,6 +25,13 @@ struct tx_chunk {
  * the program's memory when nothing is queued before it. */
 #define DIRECT_MIN 16384
 
+/* A longer part of a file is cheaper from the page cache: it is not copied at
+ * all there, and twice here (measured with 64 KiB: 0.9 of plain). */
+#define FILE_COPY_MAX 16384
+
+/* So much output on one socket is worth an enter of its own. */
+#define FLUSH_BYTES 32768
+
 static struct tx_chunk *new_chunk(struct vsock *vs, size_t need)
 {
 	bool big = need > SMALL_ROOM;
@@ -119,6 +126,15 @@ static void consume(struct vsock *vs, size_t len)
 	vs->tx_tail = NULL;
 }
 
+static void flush_hot(struct thread *th)
+{
+	thread_flush(th);
+	if (mp_ready(th->ch))
+		thread_dispatch(th);
+}
+
+/* A send mostly ends while it is submitted; only one that had to wait needs
+ * its end collected. */
 bool tx_drain(struct vsock *vs)
 {
 	uint32_t before;
@@ -128,7 +144,9 @@ bool tx_drain(struct vsock *vs)
 		if (!before && vs->tx == SLOT_IDLE)
 			return true;
 		vs_touch(vs);
-		thread_reap_now(vs->th);
+		flush_hot(vs->th);
+		if (vs->tx_bytes == before && mp_has_work(vs->th->ch))
+			thread_reap_now(vs->th);
 	} while (vs->tx_bytes < before);
 	return !vs->tx_bytes && vs->tx == SLOT_IDLE;
 }
@@ -209,14 +227,21 @@ static size_t make_room(struct vsock *vs)
 
 static void note_queued(struct vsock *vs, int flags)
 {
+	bool first = !list_linked(&vs->update);
+
 	vs->more = flags & MSG_MORE;
 	vs->outlived = true;
 	vs->th->sending = true;
 	vs_touch(vs);
 	if (!vs_mine(vs))
 		thread_wake(vs->th);
-	else if (mp_announce(vs->th->ch))
-		thread_flush(vs->th);
+	/* A request is counted once: what is added to it rides along. Much of
+	 * it goes at once, while it is in the cache, and its memory is used
+	 * again for the next: a batch of long replies would be a batch of
+	 * cold ones. */
+	else if ((first && mp_announce(vs->th->ch)) ||
+		 vs->tx_bytes - vs->tx_flight >= FLUSH_BYTES)
+		flush_hot(vs->th);
 }
 
 ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
@@ -271,9 +296,13 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 			return -EAGAIN;
 		}
 		len = len < n ? len : n;
-	} else if (len > BIG_ROOM || vs->kernel_full || room_left(vs) < len) {
+	} else if (len > FILE_COPY_MAX || vs->kernel_full ||
+		   room_left(vs) < len) {
 		return -EOPNOTSUPP;
 	}
+	/* In one piece: one read. */
+	if (vs->tx_tail && vs->tx_tail->cap - vs->tx_tail->len < len)
+		new_chunk(vs, len);
 	while (done < len) {
 		char *to = reserve(vs, len - done, &n);
 
