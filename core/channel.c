@@ -157,7 +157,7 @@ void mp_unregister(struct mp_channel *ch, uint32_t handle)
 	handle_close(&ch->handles, handle);
 }
 
-/* --- the batch ---------------------------------------------------------- */
+/* --- the batch ------------------------------------------------------- */
 
 static void count_enter(struct mp_channel *ch)
 {
@@ -218,7 +218,7 @@ static uint64_t cookie_of(struct mp_channel *ch, uint32_t handle, enum mp_op op)
 	return cookie_make(op, handle_gen(&ch->handles, handle), handle);
 }
 
-/* --- requests ----------------------------------------------------------- */
+/* --- requests -------------------------------------------------------- */
 
 void mp_accept(struct mp_channel *ch, uint32_t handle, int fd,
 	       struct sockaddr_storage *addr, socklen_t *len, bool lwsocket)
@@ -319,7 +319,7 @@ void mp_cancel(struct mp_channel *ch, uint32_t handle, enum mp_op op)
 		    cookie_of(ch, handle, op));
 }
 
-/* --- calls: one request, waited for -------------------------------------- */
+/* --- calls: one request, waited for ---------------------------------- */
 
 static uint64_t call_cookie(struct mp_channel *ch)
 {
@@ -405,7 +405,7 @@ int mp_call_close(struct mp_channel *ch, struct mp_file f)
 	return finish_call(ch, cookie);
 }
 
-/* --- completions --------------------------------------------------------- */
+/* --- completions ----------------------------------------------------- */
 
 bool mp_ready(const struct mp_channel *ch)
 {

@@ -95,7 +95,8 @@ static bool set_value(const struct opt *o, const char *text)
 		*(uint32_t *)o->value = (uint32_t)n;
 		return true;
 	case OPT_TEXT:
-		*(const char **)o->value = text;
+		if (*text)
+			*(const char **)o->value = text;
 		return *text != '\0';
 	}
 	return false;

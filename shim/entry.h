@@ -70,6 +70,12 @@ void entry_forked(void);
 /* True in a vfork child: it shares our memory and must not touch it. */
 bool entry_foreign_process(void);
 
+/* The same, asked only in programs that use vfork(). */
+static inline bool entry_vfork_child(void)
+{
+	return unlikely(shim_vforked) && entry_foreign_process();
+}
+
 /* Bodies shared between families. Each has the socket locked.
  * entry_replace(): the same as close, but the number is taken over by dup2()
  * at once and must not be freed. */

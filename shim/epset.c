@@ -304,7 +304,7 @@ void ep_make_plain(struct epset *set, enum stat_id reason)
 	}
 }
 
-/* --- before a thread waits: everything is in the kernel's set ---------------- */
+/* --- before a thread waits: everything is in the kernel's set -------- */
 
 static struct candidate *find_candidate(struct epset *set, int fd)
 {

@@ -16,7 +16,7 @@
 #include "tx.h"
 #include "vsock.h"
 
-/* --- close ------------------------------------------------------------------- */
+/* --- close ----------------------------------------------------------- */
 
 static void close_set(struct epset *set, int fd)
 {
@@ -37,6 +37,8 @@ static long close_number(int fd)
 	void *object = fd_object(fd);
 	long ret;
 
+	if (entry_vfork_child())
+		return SHIM_PASS;
 	switch (object ? *(uint8_t *)object : OBJ_NONE) {
 	case OBJ_SET:
 		close_set(object, fd);
@@ -106,7 +108,7 @@ SHIM_EXPORT void closefrom(int first)
 		close_runs(first < 0 ? 0 : (unsigned int)first, ~0u, 0);
 }
 
-/* --- dup ----------------------------------------------------------------------- */
+/* --- dup ------------------------------------------------------------- */
 
 /* The copy is another name of the same socket: what was read ahead and what
  * is queued belongs to both. */
@@ -223,21 +225,21 @@ static int dup_onto(int fd, int to, int flags)
 
 SHIM_EXPORT int dup2(int fd, int to)
 {
-	if (likely(!fd_object(fd) && !fd_object(to)))
+	if (likely(!fd_object(fd) && !fd_object(to)) || entry_vfork_child())
 		return real.dup2(fd, to);
 	return fd == to ? fd : dup_onto(fd, to, 0);
 }
 
 SHIM_EXPORT int dup3(int fd, int to, int flags)
 {
-	if (likely(!fd_object(fd) && !fd_object(to)))
+	if (likely(!fd_object(fd) && !fd_object(to)) || entry_vfork_child())
 		return real.dup3(fd, to, flags);
 	if (fd == to || flags & ~O_CLOEXEC)
 		return (int)shim_return(-EINVAL);
 	return dup_onto(fd, to, flags);
 }
 
-/* --- fcntl and ioctl ------------------------------------------------------------- */
+/* --- fcntl and ioctl ------------------------------------------------- */
 
 static long set_nonblock(struct vsock *vs, bool on)
 {
@@ -377,7 +379,7 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
 		  real.ioctl(fd, request, arg));
 }
 
-/* --- stat -------------------------------------------------------------------------- */
+/* --- stat ------------------------------------------------------------ */
 
 static long stat_number(int fd)
 {

@@ -21,7 +21,7 @@ volatile uint32_t *shim_alive;
 static uint32_t *said;
 static int usable;		/* -1: a channel could not be made */
 
-/* --- saying ------------------------------------------------------------------ */
+/* --- saying ---------------------------------------------------------- */
 
 static void say(const char *fmt, va_list ap)
 {
@@ -54,7 +54,7 @@ void shim_log_once(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* --- is it possible here? -------------------------------------------------------- */
+/* --- is it possible here? -------------------------------------------- */
 
 static const char *reason(int why)
 {
@@ -110,7 +110,7 @@ bool init_usable(void)
 	return usable >= 0;
 }
 
-/* --- the end ------------------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------- */
 
 /* One line of all counters that are not zero, appended to MEGAPIPE_STATS. */
 static void write_stats(void)
@@ -153,7 +153,7 @@ __attribute__((destructor)) static void unload(void)
 	init_end();
 }
 
-/* --- the start ------------------------------------------------------------------------ */
+/* --- the start ------------------------------------------------------- */
 
 static int mistakes;
 

@@ -15,7 +15,7 @@
 #include "tx.h"
 #include "vsock.h"
 
-/* --- receiving ---------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------- */
 
 /* The bytes of a socket that was given back, until they are gone. */
 static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
@@ -209,7 +209,7 @@ SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 		  real.recvmmsg(fd, msgs, count, flags, timeout));
 }
 
-/* --- sending -------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------- */
 
 /* The kernel sends it, after what is queued. */
 static long send_by_kernel(struct vsock *vs, bool wait, enum stat_id reason)
@@ -387,7 +387,7 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 		  real.sendmmsg(fd, msgs, count, flags));
 }
 
-/* --- files ------------------------------------------------------------------------ */
+/* --- files ----------------------------------------------------------- */
 
 /* Small parts are copied behind what is queued and leave with it; large ones
  * go from the page cache, after it. */

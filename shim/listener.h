@@ -39,7 +39,7 @@ struct listener {
 	int proven;		/* connections used on the accepting thread */
 	int last_fd;		/* accepted last, as a descriptor; or -1 */
 	int flags;		/* of the program's last accept4() */
-	bool stopped;		/* connect(AF_UNSPEC), shutdown: till listen() */
+	bool stopped;		/* by connect(AF_UNSPEC), till listen() */
 };
 
 int listener_open(struct vsock *vs);

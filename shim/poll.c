@@ -190,7 +190,7 @@ SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count,
 	return ppoll(fds, count, wait, mask);
 }
 
-/* --- select ----------------------------------------------------------------------- */
+/* --- select ---------------------------------------------------------- */
 
 /* select()'s classes in poll()'s words, fs/select.c. */
 #define IN_SET (POLLIN | POLLRDNORM | POLLHUP | POLLERR)

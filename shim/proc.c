@@ -14,7 +14,7 @@
 #include "rx.h"
 #include "vsock.h"
 
-/* --- fork --------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------ */
 
 /* Parent and child share every connection from here on, as the kernel would
  * have them do. LIMIT: sockets without a descriptor that another thread
@@ -159,7 +159,7 @@ SHIM_EXPORT pid_t _Fork(void)
 	return pid;
 }
 
-/* --- exec ------------------------------------------------------------------------ */
+/* --- exec ------------------------------------------------------------ */
 
 /* Output goes out first. A vfork child shares our memory: not a word. */
 static void before_exec(void)
@@ -250,6 +250,7 @@ __asm__(".globl vfork\n"
 
 __attribute__((used)) void *proc_before_vfork(void)
 {
+	shim_vforked = true;
 	before_exec();
 	return (void *)real.vfork;
 }
@@ -340,7 +341,7 @@ SHIM_EXPORT int execle(const char *path, const char *arg, ...)
 	return execve(path, argv, envp);
 }
 
-/* --- exit -------------------------------------------------------------------------- */
+/* --- exit ------------------------------------------------------------ */
 
 SHIM_EXPORT void _exit(int status)
 {

@@ -39,7 +39,7 @@ enum obj_kind {
 	OBJ_THREAD,		/* struct thread: its wake-up descriptor */
 	OBJ_PRIVATE,		/* a descriptor of our own: not the program's */
 	OBJ_HELD,		/* a free number that we hold in the kernel */
-	OBJ_PLAIN,		/* a socket given back: not taken a second time */
+	OBJ_PLAIN,		/* a socket given back: not taken again */
 };
 
 struct epset;
@@ -104,14 +104,14 @@ struct vsock {
 	bool kernel_full;		/* ... by the kernel's own buffer */
 	bool corked;			/* TCP_CORK, which is ours */
 	bool more;			/* last send said MSG_MORE */
-	bool held;			/* sent with MSG_MORE: kernel may wait */
+	bool held;			/* sent with MSG_MORE: may wait */
 	bool rst_close;			/* unread data at close: RST */
 	bool shared;			/* a child has it too: no RST */
 	bool refused;			/* sends fail with EPIPE from now on */
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
 	uint8_t giving;			/* 1 + enum stat_id of a handover */
-	uint8_t asked;			/* 1 + enum stat_id: descriptor wanted */
+	uint8_t asked;			/* 1 + enum stat_id: make real */
 	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
 	uint16_t options;		/* option requests in flight */
 
@@ -210,6 +210,9 @@ extern bool shim_off;
 
 /* This process forked or was forked: others may share its listeners. */
 extern bool shim_shared;
+
+/* This process has called vfork(). */
+extern bool shim_vforked;
 
 /* errno is written here only. */
 long shim_return(long ret);

@@ -15,11 +15,13 @@
 
 struct lock shim_lock;
 bool shim_shared;
+bool shim_vforked;
 struct list shim_threads = LIST_INIT(shim_threads);
 __thread struct thread *self_thread;
 __thread int lock_self_id;
 
 static struct pool thread_pool = POOL_INIT(sizeof(struct thread), 16384);
+static struct list ended_threads = LIST_INIT(ended_threads);
 static pthread_key_t end_key;
 static bool end_key_made;
 
@@ -65,6 +67,31 @@ static int open_channel(struct thread *th)
 	return 0;
 }
 
+/* What is left of the thread is used again by the next new one; sockets that
+ * hold read-ahead bytes still point at it and keep it as it is. */
+static void close_channel(struct thread *th)
+{
+	struct list *node;
+
+	while ((node = list_pop(&th->sets)))
+		list_entry(node, struct epset, owned)->th = NULL;
+	if (th->wake_fd >= 0) {
+		fd_unhide(th->wake_fd);
+		sys_close(th->wake_fd);
+		th->wake_fd = -1;
+	}
+	fd_unhide(mp_fd(th->ch));
+	mp_destroy(th->ch);
+	th->ch = NULL;
+	th->handle = 0;
+	th->wake_armed = th->sending = th->look_again = false;
+	if (!lock_take(&shim_lock))
+		return;
+	list_remove(&th->all);
+	list_append(&ended_threads, &th->all);
+	lock_give(&shim_lock);
+}
+
 /* The thread ends: its sockets go back to the kernel, its ring ends. */
 static void thread_ended(void *arg)
 {
@@ -84,17 +111,17 @@ static void thread_ended(void *arg)
 		vs_give_back(list_entry(node, struct vsock, owned),
 			     STAT_handover_thread);
 	}
+	if (list_empty(&th->socks))
+		close_channel(th);
 	lock_give(&th->lock);
 }
 
-static struct thread *new_thread(int *why)
+static struct thread *fresh_thread(void)
 {
 	struct thread *th = pool_get(&thread_pool);
 
-	if (!th) {
-		*why = -ENOMEM;
+	if (!th)
 		return NULL;
-	}
 	memset(th, 0, sizeof(*th));
 	th->kind = OBJ_THREAD;
 	th->wake_fd = -1;
@@ -105,9 +132,22 @@ static struct thread *new_thread(int *why)
 	list_init(&th->listeners);
 	list_init(&th->loose);
 	init_pools(th);
+	return th;
+}
+
+static struct thread *new_thread(int *why)
+{
+	struct list *node = list_pop(&ended_threads);
+	struct thread *th = node ? list_entry(node, struct thread, all) :
+				   fresh_thread();
+
+	if (!th) {
+		*why = -ENOMEM;
+		return NULL;
+	}
 	*why = open_channel(th);
 	if (*why < 0) {
-		pool_put(&thread_pool, th);
+		list_append(&ended_threads, &th->all);
 		return NULL;
 	}
 	list_append(&shim_threads, &th->all);
@@ -140,7 +180,7 @@ void thread_put_buffer(struct thread *th, unsigned int buffer)
 	mp_put_buffer(th->ch, buffer);
 }
 
-/* --- completions -------------------------------------------------------------- */
+/* --- completions ----------------------------------------------------- */
 
 static void wake_complete(struct thread *th, const struct mp_event *ev)
 {
@@ -178,7 +218,7 @@ int thread_dispatch(struct thread *th)
 	return n;
 }
 
-/* --- the batch ------------------------------------------------------------------ */
+/* --- the batch ------------------------------------------------------- */
 
 static void update_all(struct thread *th)
 {
@@ -310,7 +350,7 @@ void thread_before_block(void)
 	lock_give(&th->lock);
 }
 
-/* --- the end ---------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------- */
 
 static bool has_output(struct thread *th)
 {

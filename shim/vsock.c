@@ -86,7 +86,7 @@ void vs_put(struct vsock *vs)
 	pool_put(&th->socks_pool, vs);
 }
 
-/* --- down ------------------------------------------------------------------ */
+/* --- down ------------------------------------------------------------ */
 
 /* Is a receive wanted? While the program reads on, and its queue is short. */
 static bool wants_recv(const struct vsock *vs)
@@ -278,7 +278,7 @@ void vs_quiesce_rx(struct vsock *vs)
 	}
 }
 
-/* --- up --------------------------------------------------------------------- */
+/* --- up -------------------------------------------------------------- */
 
 static void recv_done(struct vsock *vs, const struct mp_event *ev)
 {
@@ -422,7 +422,7 @@ int vs_take_error(struct vsock *vs)
 	return err;
 }
 
-/* --- close -------------------------------------------------------------------- */
+/* --- close ----------------------------------------------------------- */
 
 void vs_close(struct vsock *vs)
 {

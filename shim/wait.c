@@ -40,7 +40,7 @@ SHIM_EXPORT int epoll_create1(int flags)
 	return (int)made_set(real.epoll_create1(flags));
 }
 
-/* --- adoption -------------------------------------------------------------------- */
+/* --- adoption -------------------------------------------------------- */
 
 /* What a descriptor would be: a listening or connected, non-blocking TCP
  * socket. tcpi_state is the first byte of TCP_INFO (tcp(7)), which only a
@@ -145,7 +145,7 @@ static void adopt_candidates(struct epset *set)
 	set->candidate_count = 0;
 }
 
-/* --- epoll_ctl --------------------------------------------------------------------- */
+/* --- epoll_ctl ------------------------------------------------------- */
 
 /* EPOLLEXCLUSIVE's rules, epoll_ctl(2). */
 static bool bad_exclusive(int op, const struct epent *e,
@@ -315,7 +315,7 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return (int)shim_return(ret);
 }
 
-/* --- epoll_wait --------------------------------------------------------------------- */
+/* --- epoll_wait ------------------------------------------------------ */
 
 /* Binds the set to this thread at its first wait. False: the kernel's. */
 static bool claim(struct epset *set)
