@@ -1,0 +1,167 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs the conformance programs on Debian's kernels 6.1 and 6.12, each in a
+# virtual machine without KVM, and prints TAP: one result for each program and
+# mode. T picks programs and MODES modes, as in scripts/check. Programs that
+# measure time (alone) are left out: the machine is emulated.
+# Kernels are fetched once, unpacked and never installed; build/vm keeps them
+# and the console of the last run (KERNEL.log).
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit
+
+vm=$PWD/build/vm
+modes=${MODES:-plain on off}
+program_seconds=60
+# Two machines have to end within the 900 s of scripts/check.
+machine_seconds=400
+count=0
+
+skip_all()
+{
+	echo "1..0 # SKIP $1"
+	exit 77
+}
+
+result()
+{
+	count=$((count + 1))
+	echo "$1 $count - $2"
+}
+
+# fetch_kernel VERSION SUITE: build/vm/VERSION/vmlinuz from that suite of the
+# mirror this machine uses, with lists and cache of our own.
+fetch_kernel()
+{
+	local dir=$vm/$1 apt=$vm/$1/apt mirror options package
+	local keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	[ ! -s "$dir/vmlinuz" ] || return 0
+	# shellcheck disable=SC2016 # apt's own variables
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' |
+		grep -E '/debian/?$' | head -n 1)
+	[ -n "$mirror" ] || return 1
+	rm -rf "$dir"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$dir/x"
+	echo "deb [signed-by=$keys] $mirror $2 main" >"$apt/sources.list"
+	options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list"
+		-o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
+		-o Dir::State::status=/dev/null -o "Dir::Cache=$apt/cache"
+		-o "APT::Sandbox::User=$(id -un)")
+	timeout 120 apt-get "${options[@]}" update >&2 || return 1
+	package=$(apt-cache "${options[@]}" depends linux-image-cloud-amd64 |
+		sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+	case $package in
+	"linux-image-$1."*) ;;
+	*) return 1 ;;
+	esac
+	(cd "$dir" && timeout 120 apt-get "${options[@]}" download \
+		"$package" >&2 && dpkg-deb -x ./*.deb x) || return 1
+	mv "$dir"/x/boot/vmlinuz-* "$dir/vmlinuz"
+	rm -rf "$apt" "$dir/x" "$dir"/*.deb
+}
+
+# image NAME...: build/vm/initramfs with these programs and what they need.
+image()
+{
+	local root=$vm/root lib
+
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,t,dev,proc,sys,tmp}
+	cp /bin/busybox "$root/bin/"
+	ln -s busybox "$root/bin/sh"
+	cp "${@/#/build/tests/conform/}" build/libmegapipe-preload.so \
+		build/tests/tools/refuse "$root/t/" || return
+	ldd "$root"/t/* | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
+		while read -r lib; do
+			mkdir -p "$root$(dirname "$lib")"
+			cp -L "$lib" "$root$lib"
+		done
+	install -m 755 tests/vm/init "$root/init"
+	echo "$program_seconds $modes" >"$root/modes"
+	printf '%s\n' "$@" >"$root/list"
+	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) \
+		>"$vm/initramfs"
+}
+
+boot()
+{
+	timeout -k 5 "$machine_seconds" qemu-system-x86_64 \
+		-accel tcg,thread=multi -cpu max -smp 4 -m 1G \
+		-nodefaults -nographic -serial stdio -no-reboot \
+		-kernel "$vm/$1/vmlinuz" -initrd "$vm/initramfs" \
+		-append 'console=ttyS0 panic=-1 quiet' </dev/null 2>&1 |
+		tr -d '\r' | sed 's/.*VM kernel/VM kernel/' >"$vm/$1.log"
+}
+
+# verdicts VERSION NAME...: results from the console. A program without a
+# line in each mode is a failure, unless its plain run failed.
+verdicts()
+{
+	local kernel=$1 name mode line code end why
+
+	shift
+	end=$(grep -c '^VM end' "$vm/$kernel.log")
+	for name; do
+		why=
+		for mode in $modes; do
+			if [ -n "$why" ]; then
+				result ok "$kernel ${name}[$mode] # SKIP $why"
+				continue
+			fi
+			line=$(grep -n "^VM $name $mode " "$vm/$kernel.log")
+			code=$(cut -d ' ' -f 4 <<<"$line")
+			case ${code:-none} in
+			0) result ok "$kernel ${name}[$mode]"; continue ;;
+			77) result ok "$kernel ${name}[$mode] # SKIP itself"
+			    continue ;;
+			none) result 'not ok' \
+				"$kernel ${name}[$mode] the machine ended first"
+			    continue ;;
+			esac
+			result 'not ok' "$kernel ${name}[$mode] exit $code"
+			head -n "$((${line%%:*} - 1))" "$vm/$kernel.log" | tac |
+				sed '/^VM|/!Q' | tac
+			[ "$mode" != plain ] || why='the plain run fails'
+		done
+	done
+	if [ "$end" = 1 ] &&
+	   ! sed -n '/^VM log/,$p' "$vm/$kernel.log" | grep -q '^VM|'; then
+		result ok "$kernel has no complaint"
+	else
+		result 'not ok' "$kernel has no complaint"
+		tail -n 20 "$vm/$kernel.log"
+	fi
+}
+
+[ "$(uname -m)" = x86_64 ] || skip_all 'the machine is for x86_64'
+command -v apt-get >/dev/null || skip_all 'kernels come from Debian'
+mkdir -p "$vm"
+scripts/deps vm >"$vm/deps.log" 2>&1 ||
+	skip_all "scripts/deps vm: $(tail -n 1 "$vm/deps.log")"
+
+names=()
+for file in tests/conform/${T:-*}.c; do
+	[ -f "$file" ] || continue
+	! grep -q '/\* alone \*/' "$file" || continue
+	names+=("$(basename "$file" .c)")
+done
+[ ${#names[@]} -gt 0 ] || skip_all "no program is ${T:-}"
+if ! { make -k --no-print-directory "-j$(nproc)" all tools \
+		"${names[@]/#/build/tests/conform/}" &&
+		image "${names[@]}"; } >"$vm/make.log" 2>&1; then
+	echo 'not ok 1 - the programs do not build'
+	tail -n 20 "$vm/make.log"
+	echo 1..1
+	exit 1
+fi
+for pair in 6.1=bookworm 6.12=bookworm-backports; do
+	kernel=${pair%%=*}
+	if fetch_kernel "$kernel" "${pair#*=}" 2>"$vm/fetch.log"; then
+		boot "$kernel"
+		verdicts "$kernel" "${names[@]}"
+	else
+		result ok "$kernel # SKIP cannot be had from ${pair#*=}"
+	fi
+done
+rm -rf "$vm/root"
+echo "1..$count"
