@@ -41,7 +41,7 @@ static void t_queued_is_reset(struct fix *f)
 
 	for (int i = 0; i < 3; i++)
 		peers[i] = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	close_listener(f);
 	for (int i = 0; i < 3; i++)
 		expect_reset(peers[i]);
@@ -65,7 +65,7 @@ static void t_after_del(struct fix *f)
 {
 	int peer;
 
-	ep_del(f->ep, f->lfd);
+	set_del(f->ep, f->lfd);
 	peer = net_client(&f->addr);
 	close_listener(f);
 	expect_reset(peer);
@@ -77,12 +77,12 @@ static void t_shutdown(struct fix *f)
 {
 	int peer = net_client(&f->addr);
 
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	MUST(shutdown(f->lfd, SHUT_RD));
 	expect_reset(peer);
 	expect_refused(f);
 	CHECK_ERRNO(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK), EINVAL);
-	CHECK(ep_next(f->ep, f->lfd, WAIT_MS) & EPOLLHUP);
+	CHECK(set_next(f->ep, f->lfd, WAIT_MS) & EPOLLHUP);
 }
 
 static void t_dup_keeps(struct fix *f)

@@ -16,9 +16,9 @@ static void serve(struct fix *f, int peer)
 	char byte;
 	int fd;
 
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
-	ep_add(f->ep, fd, EPOLLIN);
+	set_add(f->ep, fd, EPOLLIN);
 	peer_write(peer, "x", 1);
 	server_read(f->ep, fd, &byte, 1);
 	MUST(close(fd));
@@ -36,17 +36,17 @@ static void serve_all(struct fix *f, int *peers)
 {
 	for (int i = 0; i < CLIENTS; i++)
 		serve(f, peers[i]);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 }
 
 static void t_come_while_out(struct fix *f)
 {
 	int peers[CLIENTS];
 
-	ep_del(f->ep, f->lfd);
+	set_del(f->ep, f->lfd);
 	connect_all(f, peers);
-	CHECK_EV(ep_next(f->ep, f->lfd, 10), 0);
-	ep_add(f->ep, f->lfd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 10), 0);
+	set_add(f->ep, f->lfd, EPOLLIN);
 	serve_all(f, peers);
 }
 
@@ -55,10 +55,10 @@ static void t_reported_then_out(struct fix *f)
 	int peers[CLIENTS];
 
 	connect_all(f, peers);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
-	ep_del(f->ep, f->lfd);
-	CHECK_EV(ep_next(f->ep, f->lfd, 10), 0);
-	ep_add(f->ep, f->lfd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	set_del(f->ep, f->lfd);
+	CHECK_EV(set_next(f->ep, f->lfd, 10), 0);
+	set_add(f->ep, f->lfd, EPOLLIN);
 	serve_all(f, peers);
 }
 
@@ -68,8 +68,8 @@ static void t_accept_while_out(struct fix *f)
 	int peers[CLIENTS], fd;
 
 	connect_all(f, peers);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
-	ep_del(f->ep, f->lfd);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	set_del(f->ep, f->lfd);
 	for (int i = 0; i < CLIENTS; i++) {
 		fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
 		MUST(close(fd));
@@ -89,9 +89,9 @@ static void t_backlog_limits(struct fix *f)
 	int established = 0;
 
 	MUST(listen(f->lfd, 1));
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
-	ep_del(f->ep, f->lfd);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+	set_del(f->ep, f->lfd);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	for (int i = 0; i < CLIENTS; i++) {
 		pfd[i].fd = MUST(socket(AF_INET,
 					SOCK_STREAM | SOCK_NONBLOCK, 0));
@@ -114,7 +114,7 @@ static void t_listen_again(struct fix *f)
 
 	connect_all(f, peers);
 	MUST(listen(f->lfd, 0));
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	MUST(listen(f->lfd, 128));
 	serve_all(f, peers);
 	connect_all(f, peers);
@@ -125,10 +125,10 @@ static void t_mod_zero(struct fix *f)
 {
 	int peers[CLIENTS];
 
-	ep_mod(f->ep, f->lfd, 0);
+	set_mod(f->ep, f->lfd, 0);
 	connect_all(f, peers);
-	CHECK_EV(ep_next(f->ep, f->lfd, 10), 0);
-	ep_mod(f->ep, f->lfd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 10), 0);
+	set_mod(f->ep, f->lfd, EPOLLIN);
 	serve_all(f, peers);
 }
 
@@ -138,10 +138,10 @@ static void t_toggle(struct fix *f)
 
 	for (int i = 0; i < 20; i++) {
 		peer = net_client(&f->addr);
-		ep_del(f->ep, f->lfd);
+		set_del(f->ep, f->lfd);
 		if (i & 1)
-			CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
-		ep_add(f->ep, f->lfd, EPOLLIN);
+			CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+		set_add(f->ep, f->lfd, EPOLLIN);
 		serve(f, peer);
 	}
 }

@@ -32,16 +32,16 @@ static void t_in_order(struct fix *f)
 
 	for (int i = 0; i < CLIENTS; i++)
 		peers[i] = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	for (int i = 0; i < CLIENTS; i++) {
 		len = sizeof(sa);
 		fds[i] = MUST(accept4(f->lfd, (struct sockaddr *)&sa, &len,
 				      SOCK_NONBLOCK));
 		CHECK_EQ(ntohs(sa.sin_port), port_of(peers[i]));
-		ep_add(f->ep, fds[i], EPOLLIN);
+		set_add(f->ep, fds[i], EPOLLIN);
 	}
 	CHECK_ERRNO(take(f), EAGAIN);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	for (int i = 0; i < CLIENTS; i++) {
 		byte = 'a' + i;
 		peer_write(peers[i], &byte, 1);
@@ -76,11 +76,11 @@ static void t_level(struct fix *f)
 	for (int i = 0; i < 3; i++)
 		peers[i] = net_client(&f->addr);
 	for (int i = 0; i < 3; i++) {
-		CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 		fd = MUST(take(f));
 		MUST(close(fd));
 	}
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	for (int i = 0; i < 3; i++)
 		MUST(close(peers[i]));
 }
@@ -91,7 +91,7 @@ static void t_data_before(struct fix *f)
 
 	f->peer = net_client(&f->addr);
 	peer_write(f->peer, "early", 5);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(take(f));
 	/* Read before it is in any set. */
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
@@ -99,7 +99,7 @@ static void t_data_before(struct fix *f)
 	CHECK_ERRNO(recv(f->fd, buf, sizeof(buf), 0), EAGAIN);
 	CHECK_EQ(send(f->fd, "reply", 5, 0), 5);
 	peer_expect(f->peer, "reply");
-	ep_add(f->ep, f->fd, EPOLLIN);
+	set_add(f->ep, f->fd, EPOLLIN);
 	peer_write(f->peer, "late", 4);
 	server_read(f->ep, f->fd, buf, 4);
 	CHECK_MEM(buf, "late", 4);
@@ -112,10 +112,10 @@ static void t_gone_before(struct fix *f)
 
 	peer_write(peer, "bye", 3);
 	MUST(close(peer));
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(take(f));
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
-	CHECK_EV(ep_wait(f->ep, f->fd, EPOLLRDHUP), EPOLLIN | EPOLLRDHUP);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
+	CHECK_EV(set_wait(f->ep, f->fd, EPOLLRDHUP), EPOLLIN | EPOLLRDHUP);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 3);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 0);
 }
@@ -126,10 +126,10 @@ static void t_reset_before(struct fix *f)
 	char byte;
 
 	net_reset(net_client(&f->addr));
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(take(f));
-	ep_add(f->ep, f->fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS),
+	set_add(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS),
 		 EPOLLIN | EPOLLERR | EPOLLHUP);
 	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), ECONNRESET);
 	CHECK_ERRNO(take(f), EAGAIN);

@@ -13,7 +13,7 @@
 static void one_waiting(struct fix *f)
 {
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 }
 
 static void expect_flags(int fd, bool nonblock, bool cloexec)
@@ -70,10 +70,10 @@ static void t_late_nonblock(struct fix *f)
 	expect_flags(f->fd, true, false);
 	MUST(fcntl(f->fd, F_SETFD, FD_CLOEXEC));
 	expect_flags(f->fd, true, true);
-	ep_add(f->ep, f->fd, EPOLLIN);
+	set_add(f->ep, f->fd, EPOLLIN);
 	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), EAGAIN);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 }
 

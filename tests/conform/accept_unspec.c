@@ -30,7 +30,7 @@ static void open_fixed_port(struct fix *f)
 	} while (true);
 	MUST(listen(f->lfd, 128));
 	f->ep = MUST(epoll_create1(0));
-	ep_add(f->ep, f->lfd, EPOLLIN);
+	set_add(f->ep, f->lfd, EPOLLIN);
 }
 
 static void pause_listener(struct fix *f)
@@ -60,19 +60,19 @@ static void run(struct fix *f, bool warm)
 	/* One is accepted, one waits in the queue. */
 	f->fd = server_accept(f, &f->peer, EPOLLIN);
 	peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	pause_listener(f);
 	CHECK_ERRNO(recv(peer, &byte, 1, 0), ECONNRESET);
 	MUST(close(peer));
 	expect_refused(f);
 	CHECK_ERRNO(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK), EINVAL);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLHUP);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLHUP);
 	/* The accepted one lives on. */
 	peer_write(f->peer, "x", 1);
 	server_read(f->ep, f->fd, &byte, 1);
 	/* And the listener comes back on its port, still in the set. */
 	MUST(listen(f->lfd, 128));
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	server_warm(f);
 }
 

@@ -68,7 +68,7 @@ static void t_pending(struct fix *f)
 	char buf[8];
 
 	peer_write(f->peer, "early", 5);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	make_blocking(f);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
 	CHECK_MEM(buf, "early", 5);
@@ -130,12 +130,12 @@ static void t_in_set(struct fix *f)
 	char buf[8];
 
 	make_blocking(f);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	for (int i = 0; i < 5; i++) {
 		peer_write(f->peer, "ping", 4);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 4);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 		CHECK_EQ(send(f->fd, "pong", 4, 0), 4);
 		peer_expect(f->peer, "pong");
 	}

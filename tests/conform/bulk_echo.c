@@ -75,24 +75,24 @@ static void echo_level(struct echo *e)
 		bool out = e->sent < e->have;
 
 		if (out != e->waits_out)
-			ep_mod(e->f->ep, e->f->fd,
+			set_mod(e->f->ep, e->f->fd,
 			       out ? EPOLLOUT : EPOLLIN);
 		e->waits_out = out;
 		if (!e->eof)
-			ep_wait(e->f->ep, e->f->fd,
+			set_wait(e->f->ep, e->f->fd,
 				out ? EPOLLOUT : EPOLLIN);
 	}
 }
 
 static void echo_edge(struct echo *e)
 {
-	ep_mod(e->f->ep, e->f->fd,
+	set_mod(e->f->ep, e->f->fd,
 	       EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 	while (!e->eof) {
 		while (echo_step(e))
 			;
 		if (!e->eof)
-			CHECK(ep_next(e->f->ep, e->f->fd, WAIT_MS) != 0);
+			CHECK(set_next(e->f->ep, e->f->fd, WAIT_MS) != 0);
 	}
 }
 

@@ -53,8 +53,8 @@ static void connect_out(struct fix *f, uint32_t events)
 	f->lfd = plain_listener(f, 16);
 	f->ep = MUST(epoll_create1(0));
 	f->fd = start_connect(f);
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | events);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | events);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	CHECK_EQ(so_error(f->fd), 0);
 	f->peer = plain_accept(f->lfd);
 }
@@ -64,7 +64,7 @@ static void t_echo(struct fix *f)
 	char buf[8];
 
 	connect_out(f, 0);
-	ep_mod(f->ep, f->fd, EPOLLIN);
+	set_mod(f->ep, f->fd, EPOLLIN);
 	for (int i = 0; i < 20; i++) {
 		server_write(f->ep, f->fd, "ping", 4);
 		peer_expect(f->peer, "ping");
@@ -82,16 +82,16 @@ static void t_edge(struct fix *f)
 	char byte;
 
 	connect_out(f, EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(send(f->fd, "x", 1, 0), 1);
 	peer_expect(f->peer, "x");
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "y", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	MUST(close(f->peer));
 	f->peer = -1;
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS),
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS),
 		 EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
@@ -101,15 +101,15 @@ static void t_add_first(struct fix *f)
 	f->lfd = plain_listener(f, 16);
 	f->ep = MUST(epoll_create1(0));
 	f->fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLOUT | EPOLLHUP);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLET);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLOUT | EPOLLHUP);
 	CHECK_ERRNO(connect(f->fd, (struct sockaddr *)&f->addr,
 			    sizeof(f->addr)), EINPROGRESS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	CHECK_EQ(so_error(f->fd), 0);
 	f->peer = plain_accept(f->lfd);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
 }
 
 static void refuse_port(struct fix *f)
@@ -127,8 +127,8 @@ static void refuse_port(struct fix *f)
 	f->addr = sa;
 	f->ep = MUST(epoll_create1(0));
 	f->fd = start_connect(f);
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), GONE | EPOLLERR);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), GONE | EPOLLERR);
 }
 
 static void t_refused(struct fix *f)
@@ -138,7 +138,7 @@ static void t_refused(struct fix *f)
 	refuse_port(f);
 	CHECK_EQ(so_error(f->fd), ECONNREFUSED);
 	CHECK_EQ(so_error(f->fd), 0);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), GONE);
+	CHECK_EV(set_next(f->ep, f->fd, 0), GONE);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 	CHECK_ERRNO(send(f->fd, "x", 1, MSG_NOSIGNAL), EPIPE);
 }
@@ -162,11 +162,11 @@ static void t_try_again(struct fix *f)
 	MUST(listen(f->lfd, 4));
 	CHECK_ERRNO(connect(f->fd, (struct sockaddr *)&f->addr,
 			    sizeof(f->addr)), EINPROGRESS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	net_timeouts(f->lfd);
 	f->peer = plain_accept(f->lfd);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_wait(f->ep, f->fd, EPOLLIN), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_wait(f->ep, f->fd, EPOLLIN), EPOLLIN | EPOLLOUT);
 }
 
 /* Backlog 0 and one inside: our SYN is not answered. */
@@ -180,8 +180,8 @@ static void t_in_progress(struct fix *f)
 	f->peer = net_client(&f->addr);
 	f->ep = MUST(epoll_create1(0));
 	f->fd = start_connect(f);
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, f->fd, 10), 0);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, 10), 0);
 	CHECK_ERRNO(connect(f->fd, (struct sockaddr *)&f->addr,
 			    sizeof(f->addr)), EALREADY);
 	CHECK_ERRNO(send(f->fd, "x", 1, 0), EAGAIN);
@@ -189,7 +189,7 @@ static void t_in_progress(struct fix *f)
 	CHECK_ERRNO(getpeername(f->fd, (struct sockaddr *)&sa, &len),
 		    ENOTCONN);
 	CHECK_EQ(so_error(f->fd), 0);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
 /* connect() asked again: 0 once, then EISCONN. */
@@ -214,12 +214,12 @@ static void t_write_early(struct fix *f)
 	f->lfd = plain_listener(f, 16);
 	f->ep = MUST(epoll_create1(0));
 	f->fd = start_connect(f);
-	ep_add(f->ep, f->fd, EPOLLIN);
+	set_add(f->ep, f->fd, EPOLLIN);
 	UNTIL(send(f->fd, "early", 5, 0) == 5);
 	f->peer = plain_accept(f->lfd);
 	peer_expect(f->peer, "early");
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 /* A proxy: accepted on one side, connected out on the other. */
@@ -230,9 +230,9 @@ static void t_proxy(struct fix *f)
 
 	up.lfd = plain_listener(&up, 16);
 	up.fd = start_connect(&up);
-	ep_add(f->ep, up.fd, EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, up.fd, WAIT_MS), EPOLLOUT);
-	ep_mod(f->ep, up.fd, EPOLLIN);
+	set_add(f->ep, up.fd, EPOLLOUT);
+	CHECK_EV(set_next(f->ep, up.fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, up.fd, EPOLLIN);
 	up.peer = plain_accept(up.lfd);
 	for (int i = 0; i < 20; i++) {
 		peer_write(f->peer, "get", 3);

@@ -54,7 +54,7 @@ static void t_corked_waits(struct fix *f)
 
 	set(f->fd, TCP_CORK, 1);
 	CHECK_EQ(send(f->fd, "part", 4, 0), 4);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_ERRNO(recv(f->peer, &byte, 1, MSG_DONTWAIT), EAGAIN);
 	peer_expect(f->peer, "part");
 }

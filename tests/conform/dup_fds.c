@@ -34,7 +34,7 @@ static void t_both_work(struct fix *f)
 
 	for (int how = 0; how < 5; how++) {
 		peer_write(f->peer, "abcd", 4);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(send(f->fd, "1", 1, 0), 1);
 		int copy = MUST(copy_by(how, f->fd));
 
@@ -63,11 +63,11 @@ static void t_close_first(struct fix *f)
 	int copy = MUST(dup(f->fd)), ep = MUST(epoll_create1(0));
 	char byte;
 
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	MUST(close(f->fd));
 	f->fd = copy;
 	CHECK_ERRNO(recv(f->peer, &byte, 1, MSG_DONTWAIT), EAGAIN);
-	ep_add(ep, copy, EPOLLIN);
+	set_add(ep, copy, EPOLLIN);
 	peer_write(f->peer, "x", 1);
 	server_read(ep, copy, &byte, 1);
 	server_write(ep, copy, "y", 1);
@@ -90,15 +90,15 @@ static void t_entry_survives(struct fix *f)
 	MUST(close(old));
 	f->fd = copy;
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, old, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, old, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(copy, &byte, 1, 0), 1);
-	CHECK_EV(ep_next(f->ep, old, 0), 0);
+	CHECK_EV(set_next(f->ep, old, 0), 0);
 	/* Nobody can take it out by a number any more. */
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_DEL, old, NULL), EBADF);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_DEL, copy, NULL), ENOENT);
 	MUST(close(copy));
 	f->fd = -1;
-	CHECK_EV(ep_next(f->ep, old, 10), 0);
+	CHECK_EV(set_next(f->ep, old, 10), 0);
 	peer_eof(f->peer);
 }
 
@@ -108,11 +108,11 @@ static void t_both_in_set(struct fix *f)
 	struct epoll_event ev[4];
 	int copy = MUST(dup(f->fd));
 
-	ep_add(f->ep, copy, EPOLLIN);
+	set_add(f->ep, copy, EPOLLIN);
 	peer_write(f->peer, "x", 1);
 	UNTIL(MUST(epoll_wait(f->ep, ev, 4, 10)) == 2);
 	CHECK_EQ(ev[0].data.fd + ev[1].data.fd, copy + f->fd);
-	ep_del(f->ep, copy);
+	set_del(f->ep, copy);
 	CHECK_EQ(MUST(epoll_wait(f->ep, ev, 4, 0)), 1);
 	CHECK_EQ(ev[0].data.fd, f->fd);
 	MUST(close(copy));
@@ -129,7 +129,7 @@ static void t_onto(struct fix *f)
 	peer_expect(f->peer, "last");
 	peer_eof(f->peer);
 	CHECK_EQ(write(ends[1], "x", 1), 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 10), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 10), 0);
 	char byte;
 
 	CHECK_EQ(read(f->fd, &byte, 1), 1);
@@ -146,7 +146,7 @@ static void t_onto_other(struct fix *f)
 	CHECK_EQ(dup2(fd, f->fd), f->fd);
 	peer_eof(f->peer);
 	peer_write(peer, "xy", 2);
-	CHECK_EV(ep_next(f->ep, fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	CHECK_EQ(byte, 'x');
 	CHECK_EQ(recv(fd, &byte, 1, 0), 1);

@@ -17,7 +17,7 @@ static void t_close_ready(struct fix *f)
 	struct epoll_event ev[4];
 
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(close(f->fd));
 	f->fd = -1;
 	CHECK_EQ(wait_any(f, ev, 20), 0);
@@ -53,7 +53,7 @@ static void t_number_reuse(struct fix *f)
 	struct epoll_event ev[4];
 	int peer, fd;
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 	for (int i = 0; i < 8; i++) {
 		/* Unread bytes and an unreported edge die with the close. */
 		peer_write(f->peer, "stale", 5);
@@ -63,12 +63,12 @@ static void t_number_reuse(struct fix *f)
 		fd = server_accept(f, &f->peer, 0);
 		MUST(close(peer));
 		f->fd = fd;
-		ep_add(f->ep, fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+		set_add(f->ep, fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 		CHECK_EQ(wait_any(f, ev, 0), 0);
 		CHECK_ERRNO(recv(fd, ev, sizeof(ev), 0), EAGAIN);
 	}
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 /* The number comes back as a pipe, which is not a member of the set. */
@@ -78,15 +78,15 @@ static void t_number_as_pipe(struct fix *f)
 	int ends[2];
 
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(close(f->fd));
 	f->fd = -1;
 	MUST(pipe2(ends, O_NONBLOCK));
 	CHECK_EQ(write(ends[1], "y", 1), 1);
 	CHECK_EQ(wait_any(f, ev, 0), 0);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_DEL, ends[0], NULL), ENOENT);
-	ep_add(f->ep, ends[0], EPOLLIN);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLIN);
+	set_add(f->ep, ends[0], EPOLLIN);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLIN);
 	MUST(close(ends[0]));
 	MUST(close(ends[1]));
 }
@@ -132,8 +132,8 @@ static void t_del_then_close(struct fix *f)
 	struct epoll_event ev[4];
 
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	ep_del(f->ep, f->fd);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	set_del(f->ep, f->fd);
 	CHECK_EQ(wait_any(f, ev, 0), 0);
 	MUST(close(f->fd));
 	f->fd = -1;

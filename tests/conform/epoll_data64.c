@@ -40,7 +40,7 @@ static void t_add(struct fix *f)
 {
 	peer_write(f->peer, "x", 1);
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-		ep_del(f->ep, f->fd);
+		set_del(f->ep, f->fd);
 		set_data(f, EPOLL_CTL_ADD, f->fd, values[i]);
 		expect(f, values[i]);
 	}

@@ -11,26 +11,26 @@
 static void none(struct fix *f)
 {
 	for (int i = 0; i < 3; i++)
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
 static void t_arrivals(struct fix *f)
 {
 	char buf[16];
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
 	none(f);
 	for (int i = 0; i < 3; i++) {
 		/* The earlier bytes are unread: a new edge all the same. */
 		peer_write(f->peer, "x", 1);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		none(f);
 	}
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 3);
 	CHECK_ERRNO(recv(f->fd, buf, sizeof(buf), 0), EAGAIN);
 	none(f);
 	peer_write(f->peer, "y", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	none(f);
 }
 
@@ -38,10 +38,10 @@ static void t_merged(struct fix *f)
 {
 	char buf[16];
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
 	peer_write(f->peer, "ab", 2);
 	peer_write(f->peer, "cd", 2);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	none(f);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 4);
 	CHECK_MEM(buf, "abcd", 4);
@@ -52,9 +52,9 @@ static void t_partial(struct fix *f)
 {
 	char byte;
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLET);
 	peer_write(f->peer, "ab", 2);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	none(f);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
@@ -64,14 +64,14 @@ static void t_partial(struct fix *f)
 /* The mask is all that is true, not only what moved. */
 static void t_both_ways(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, BOTH_WAYS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, f->fd, BOTH_WAYS);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	none(f);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
 	none(f);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS),
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS),
 		 EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	none(f);
 }
@@ -79,8 +79,8 @@ static void t_both_ways(struct fix *f)
 /* A write that fits makes no OUT edge, when it is acknowledged neither. */
 static void t_write_quiet(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, BOTH_WAYS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, f->fd, BOTH_WAYS);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	CHECK_EQ(send(f->fd, "hello", 5, 0), 5);
 	none(f);
 	peer_expect(f->peer, "hello");
@@ -92,39 +92,39 @@ static void t_out_edge(struct fix *f)
 	static char buf[1 << 16];
 	size_t taken, done = 0;
 
-	ep_mod(f->ep, f->fd, BOTH_WAYS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, f->fd, BOTH_WAYS);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	taken = server_fill(f->fd, 64 << 20);
 	/* Bytes may still move into the peer's buffer: edges are allowed. */
-	while (ep_next(f->ep, f->fd, 0))
+	while (set_next(f->ep, f->fd, 0))
 		if (send(f->fd, "x", 1, 0) == 1)
 			taken++;
 	while (done < taken)
 		done += MUST(recv(f->peer, buf, sizeof(buf), 0));
-	CHECK_EV(ep_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
+	CHECK_EV(set_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
 	CHECK_EQ(send(f->fd, "y", 1, 0), 1);
 	peer_expect(f->peer, "y");
-	while (ep_next(f->ep, f->fd, 0))
+	while (set_next(f->ep, f->fd, 0))
 		;
 	none(f);
 }
 
 static void t_add_ready(struct fix *f)
 {
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	peer_write(f->peer, "x", 1);
-	ep_add(f->ep, f->fd, BOTH_WAYS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
+	set_add(f->ep, f->fd, BOTH_WAYS);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
 	none(f);
 }
 
 static void t_reset(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, BOTH_WAYS);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, f->fd, BOTH_WAYS);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	net_reset(f->peer);
 	f->peer = -1;
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT |
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT |
 		 EPOLLRDHUP | EPOLLERR | EPOLLHUP);
 	none(f);
 }
@@ -133,14 +133,14 @@ static void t_listener(struct fix *f)
 {
 	int a, b, fd;
 
-	ep_mod(f->ep, f->lfd, EPOLLIN | EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	set_mod(f->ep, f->lfd, EPOLLIN | EPOLLET);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	a = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	b = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	for (int i = 0; i < 2; i++) {
 		fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
 		MUST(close(fd));

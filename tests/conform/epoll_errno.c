@@ -133,9 +133,9 @@ static void t_closed_set(struct fix *f)
 	/* A new set, on the same number, has no members. */
 	f->ep = MUST(epoll_create1(0));
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_DEL, f->fd, NULL), ENOENT);
-	ep_add(f->ep, f->fd, EPOLLIN);
+	set_add(f->ep, f->fd, EPOLLIN);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static const struct net_case cases[] = {

@@ -13,23 +13,23 @@ static int take(struct fix *f)
 
 static void t_listener(struct fix *f)
 {
-	ep_del(f->ep, f->lfd);
-	ep_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	set_del(f->ep, f->lfd);
+	set_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	/* Level-triggered: it repeats. */
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), EPOLLIN);
 	f->fd = take(f);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 }
 
 static void t_waiting_before_add(struct fix *f)
 {
-	ep_del(f->ep, f->lfd);
+	set_del(f->ep, f->lfd);
 	f->peer = net_client(&f->addr);
-	ep_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	set_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = take(f);
 }
 
@@ -40,12 +40,12 @@ static void t_reorder(struct fix *f)
 	int peer, fd;
 
 	for (int i = 0; i < 8; i++) {
-		ep_del(f->ep, f->lfd);
-		ep_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+		set_del(f->ep, f->lfd);
+		set_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
 		peer = net_client(&f->addr);
-		CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 		fd = take(f);
-		ep_add(f->ep, fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+		set_add(f->ep, fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 		peer_write(peer, "x", 1);
 		server_read(f->ep, fd, &byte, 1);
 		MUST(close(fd));
@@ -60,28 +60,28 @@ static void t_errno(struct fix *f)
 
 	/* MOD to and of an exclusive entry, and bits that do not mix. */
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->lfd, &ev), EINVAL);
-	ep_del(f->ep, f->lfd);
+	set_del(f->ep, f->lfd);
 	ev.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT;
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->lfd, &ev), EINVAL);
 	ev.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLRDHUP;
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->lfd, &ev), EINVAL);
-	ep_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+	set_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
 	ev.events = EPOLLIN;
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->lfd, &ev), EINVAL);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->lfd, &ev), EEXIST);
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 }
 
 static void t_connection(struct fix *f)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 
-	ep_del(f->ep, f->fd);
-	ep_add(f->ep, f->fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
+	set_del(f->ep, f->fd);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), EINVAL);
 }
 
@@ -89,15 +89,15 @@ static void t_two_sets(struct fix *f)
 {
 	int other = MUST(epoll_create1(0));
 
-	ep_del(f->ep, f->lfd);
-	ep_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
-	ep_add(other, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+	set_del(f->ep, f->lfd);
+	set_add(f->ep, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
+	set_add(other, f->lfd, EPOLLIN | EPOLLEXCLUSIVE);
 	f->peer = net_client(&f->addr);
 	/* At least one set must say so; whoever takes it, none is left. */
-	UNTIL(ep_next(f->ep, f->lfd, 0) || ep_next(other, f->lfd, 0));
+	UNTIL(set_next(f->ep, f->lfd, 0) || set_next(other, f->lfd, 0));
 	f->fd = take(f);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
-	CHECK_EV(ep_next(other, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(other, f->lfd, 0), 0);
 	MUST(close(other));
 }
 

@@ -16,19 +16,19 @@ static void t_pipe(struct fix *f)
 	char buf[8];
 
 	MUST(pipe2(ends, O_NONBLOCK));
-	ep_add(f->ep, ends[0], EPOLLIN);
-	ep_add(f->ep, ends[1], EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, ends[1], 0), EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), 0);
+	set_add(f->ep, ends[0], EPOLLIN);
+	set_add(f->ep, ends[1], EPOLLOUT);
+	CHECK_EV(set_next(f->ep, ends[1], 0), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, ends[0], 0), 0);
 	CHECK_EQ(write(ends[1], "ab", 2), 2);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLIN);
 	CHECK_EQ(read(ends[0], buf, 8), 2);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), 0);
+	CHECK_EV(set_next(f->ep, ends[0], 0), 0);
 	MUST(close(ends[1]));
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLHUP);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLHUP);
 	MUST(close(ends[0]));
-	CHECK_EV(ep_next(f->ep, ends[0], 0), 0);
+	CHECK_EV(set_next(f->ep, ends[0], 0), 0);
 }
 
 /* nginx never reads its eventfd: each write must be one edge. */
@@ -37,12 +37,12 @@ static void t_eventfd_edge(struct fix *f)
 	int fd = MUST(eventfd(0, EFD_NONBLOCK));
 	uint64_t one = 1;
 
-	ep_add(f->ep, fd, EPOLLIN | EPOLLET);
-	CHECK_EV(ep_next(f->ep, fd, 0), 0);
+	set_add(f->ep, fd, EPOLLIN | EPOLLET);
+	CHECK_EV(set_next(f->ep, fd, 0), 0);
 	for (int i = 0; i < 5; i++) {
 		CHECK_EQ(write(fd, &one, 8), 8);
-		CHECK_EV(ep_next(f->ep, fd, WAIT_MS), EPOLLIN);
-		CHECK_EV(ep_next(f->ep, fd, 0), 0);
+		CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, fd, 0), 0);
 	}
 	MUST(close(fd));
 }
@@ -54,12 +54,12 @@ static void t_timer(struct fix *f)
 	long long start = tap_now_us();
 	uint64_t count;
 
-	ep_add(f->ep, fd, EPOLLIN);
+	set_add(f->ep, fd, EPOLLIN);
 	MUST(timerfd_settime(fd, 0, &when, NULL));
-	CHECK_EV(ep_next(f->ep, fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
 	CHECK(tap_now_us() - start >= 20000);
 	CHECK_EQ(read(fd, &count, 8), 8);
-	CHECK_EV(ep_next(f->ep, fd, 0), 0);
+	CHECK_EV(set_next(f->ep, fd, 0), 0);
 	MUST(close(fd));
 }
 
@@ -69,13 +69,13 @@ static void t_unix(struct fix *f)
 	char buf[8];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends));
-	ep_add(f->ep, ends[0], EPOLLIN | EPOLLOUT | EPOLLRDHUP);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLOUT);
+	set_add(f->ep, ends[0], EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLOUT);
 	CHECK_EQ(send(ends[1], "hi", 2, 0), 2);
-	CHECK_EV(ep_next(f->ep, ends[0], 0), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, ends[0], 0), EPOLLIN | EPOLLOUT);
 	CHECK_EQ(recv(ends[0], buf, 8, 0), 2);
 	MUST(close(ends[1]));
-	CHECK_EV(ep_next(f->ep, ends[0], 0),
+	CHECK_EV(set_next(f->ep, ends[0], 0),
 		 EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP);
 	MUST(close(ends[0]));
 }
@@ -92,11 +92,11 @@ static void t_udp(struct fix *f)
 
 	MUST(bind(fd, (struct sockaddr *)&sa, len));
 	MUST(getsockname(fd, (struct sockaddr *)&sa, &len));
-	ep_add(f->ep, fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, fd, 0), 0);
+	set_add(f->ep, fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, fd, 0), 0);
 	MUST(sendto(fd, "abc", 3, 0, (struct sockaddr *)&sa, len));
 	MUST(sendto(fd, "d", 1, 0, (struct sockaddr *)&sa, len));
-	CHECK_EV(ep_next(f->ep, fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
 	/* Datagrams keep their bounds. */
 	CHECK_EQ(recv(fd, buf, 8, 0), 3);
 	CHECK_EQ(recv(fd, buf, 8, 0), 1);
@@ -116,8 +116,8 @@ static void fair(struct fix *f, int max)
 		conns[i] = server_accept(f, &peers[i], EPOLLIN);
 	MUST(pipe(ends));
 	CHECK_EQ(write(ends[1], "x", 1), 1);
-	ep_add(f->ep, event, EPOLLIN);
-	ep_add(f->ep, ends[0], EPOLLIN);
+	set_add(f->ep, event, EPOLLIN);
+	set_add(f->ep, ends[0], EPOLLIN);
 	for (int i = 0; i < 3; i++)
 		peer_write(peers[i], "x", 1);
 	memcpy(fds, (int[]){ event, ends[0], conns[0], conns[1], conns[2] },
@@ -160,7 +160,7 @@ static void t_together(struct fix *f)
 	int event = MUST(eventfd(1, 0));
 	struct epoll_event ev[8];
 
-	ep_add(f->ep, event, EPOLLIN);
+	set_add(f->ep, event, EPOLLIN);
 	peer_write(f->peer, "x", 1);
 	UNTIL(MUST(epoll_wait(f->ep, ev, 8, 10)) == 2);
 	CHECK_EQ(MUST(epoll_wait(f->ep, ev, 8, 0)), 2);

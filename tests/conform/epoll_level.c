@@ -12,10 +12,10 @@ static void t_repeat(struct fix *f)
 
 	peer_write(f->peer, "hello", 5);
 	for (int i = 0; i < 5; i++)
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
 	CHECK_MEM(buf, "hello", 5);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_ERRNO(recv(f->fd, buf, sizeof(buf), 0), EAGAIN);
 }
 
@@ -25,37 +25,37 @@ static void t_partial(struct fix *f)
 
 	peer_write(f->peer, "abcde", 5);
 	for (int i = 0; i < 5; i++) {
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 		CHECK_EQ(byte, 'a' + i);
 	}
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "f", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static void t_out(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, EPOLLOUT);
+	set_mod(f->ep, f->fd, EPOLLOUT);
 	for (int i = 0; i < 3; i++)
-		CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLOUT);
+		CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLOUT);
 	/* Unasked data must not show. */
 	peer_write(f->peer, "x", 1);
 	for (int i = 0; i < 3; i++)
-		CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLOUT);
-	ep_mod(f->ep, f->fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLOUT);
+	set_mod(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static void t_before_add(struct fix *f)
 {
 	char byte;
 
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-	ep_add(f->ep, f->fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	set_add(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 }
 
@@ -65,7 +65,7 @@ static void t_eof(struct fix *f)
 
 	MUST(shutdown(f->peer, SHUT_WR));
 	for (int i = 0; i < 3; i++) {
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 	}
 }

@@ -77,7 +77,7 @@ static void t_edges(struct fix *f)
 
 	open_many(f, &m);
 	for (int i = 0; i < CONNS; i++)
-		ep_mod(f->ep, m.fd[i], EPOLLIN | EPOLLET);
+		set_mod(f->ep, m.fd[i], EPOLLIN | EPOLLET);
 	CHECK_EQ(MUST(epoll_wait(f->ep, ev, 5, 0)), 0);
 	for (int i = 0; i < CONNS; i++)
 		peer_write(m.peer[i], "x", 1);

@@ -22,16 +22,16 @@ static void t_level(struct fix *f)
 	int outer = MUST(epoll_create1(0));
 	char byte;
 
-	ep_add(outer, f->ep, EPOLLIN);
-	CHECK_EV(ep_next(outer, f->ep, 0), 0);
+	set_add(outer, f->ep, EPOLLIN);
+	CHECK_EV(set_next(outer, f->ep, 0), 0);
 	for (int i = 0; i < 3; i++) {
 		peer_write(f->peer, "x", 1);
-		CHECK_EV(ep_next(outer, f->ep, WAIT_MS), EPOLLIN);
-		CHECK_EV(ep_next(outer, f->ep, 0), EPOLLIN);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+		CHECK_EV(set_next(outer, f->ep, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(outer, f->ep, 0), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-		CHECK_EV(ep_next(outer, f->ep, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(outer, f->ep, 0), 0);
 	}
 	MUST(close(outer));
 }
@@ -40,13 +40,13 @@ static void t_listener(struct fix *f)
 {
 	int outer = MUST(epoll_create1(0));
 
-	ep_add(outer, f->ep, EPOLLIN);
+	set_add(outer, f->ep, EPOLLIN);
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(outer, f->ep, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), EPOLLIN);
+	CHECK_EV(set_next(outer, f->ep, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), EPOLLIN);
 	f->fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
-	CHECK_EV(ep_next(outer, f->ep, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(outer, f->ep, 0), 0);
 	MUST(close(outer));
 }
 
@@ -59,7 +59,7 @@ static void t_poll(struct fix *f)
 	peer_write(f->peer, "x", 1);
 	CHECK_EV(polled(f->ep, WAIT_MS), POLLIN);
 	CHECK_EV(polled(f->ep, 0), POLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	CHECK_EV(polled(f->ep, 0), 0);
 }
@@ -97,7 +97,7 @@ static void t_poll_wakes(struct fix *f)
 
 	CHECK_EV(polled(f->ep, WAIT_MS), POLLIN);
 	thread_join(thread);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 }
 
 static void t_outer_wakes(struct fix *f)
@@ -106,11 +106,11 @@ static void t_outer_wakes(struct fix *f)
 	int outer = MUST(epoll_create1(0));
 	pthread_t thread;
 
-	ep_add(outer, f->ep, EPOLLIN);
+	set_add(outer, f->ep, EPOLLIN);
 	thread = thread_start(poke_when_asleep, &p);
-	CHECK_EV(ep_next(outer, f->ep, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(outer, f->ep, WAIT_MS), EPOLLIN);
 	thread_join(thread);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 	MUST(close(outer));
 }
 
@@ -120,12 +120,12 @@ static void t_mixed(struct fix *f)
 	int outer = MUST(epoll_create1(0)), ends[2];
 
 	MUST(pipe(ends));
-	ep_add(outer, f->ep, EPOLLIN);
-	ep_add(outer, ends[0], EPOLLIN);
+	set_add(outer, f->ep, EPOLLIN);
+	set_add(outer, ends[0], EPOLLIN);
 	CHECK_EQ(write(ends[1], "x", 1), 1);
-	CHECK_EV(ep_next(outer, ends[0], 0), EPOLLIN);
+	CHECK_EV(set_next(outer, ends[0], 0), EPOLLIN);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(outer, f->ep, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(outer, f->ep, WAIT_MS), EPOLLIN);
 	MUST(close(ends[0]));
 	MUST(close(ends[1]));
 	MUST(close(outer));
@@ -136,7 +136,7 @@ static void t_loop(struct fix *f)
 	struct epoll_event ev = { .events = EPOLLIN };
 	int outer = MUST(epoll_create1(0));
 
-	ep_add(outer, f->ep, EPOLLIN);
+	set_add(outer, f->ep, EPOLLIN);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, outer, &ev), ELOOP);
 	MUST(close(outer));
 }

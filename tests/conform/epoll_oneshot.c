@@ -12,69 +12,69 @@ static void t_once(struct fix *f)
 {
 	char byte;
 
-	ep_mod(f->ep, f->fd, SHOT);
+	set_mod(f->ep, f->fd, SHOT);
 	peer_write(f->peer, "a", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	peer_write(f->peer, "b", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	/* Disarmed is silent for HUP and ERR as well. */
 	MUST(shutdown(f->peer, SHUT_WR));
 	MUST(shutdown(f->fd, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, 20), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 20), 0);
 }
 
 static void t_rearm(struct fix *f)
 {
 	char byte;
 
-	ep_mod(f->ep, f->fd, SHOT);
+	set_mod(f->ep, f->fd, SHOT);
 	peer_write(f->peer, "ab", 2);
 	for (int i = 0; i < 2; i++) {
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
-		ep_mod(f->ep, f->fd, SHOT);
+		set_mod(f->ep, f->fd, SHOT);
 	}
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "c", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static void t_edge(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, SHOT | EPOLLET);
+	set_mod(f->ep, f->fd, SHOT | EPOLLET);
 	peer_write(f->peer, "a", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	peer_write(f->peer, "b", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-	ep_mod(f->ep, f->fd, SHOT | EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	set_mod(f->ep, f->fd, SHOT | EPOLLET);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
 static void t_out_then_in(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, EPOLLOUT | EPOLLONESHOT);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	set_mod(f->ep, f->fd, EPOLLOUT | EPOLLONESHOT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "a", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-	ep_mod(f->ep, f->fd, SHOT | EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	set_mod(f->ep, f->fd, SHOT | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
 static void t_disarmed_is_member(struct fix *f)
 {
 	struct epoll_event ev = { .events = SHOT };
 
-	ep_mod(f->ep, f->fd, SHOT);
+	set_mod(f->ep, f->fd, SHOT);
 	peer_write(f->peer, "a", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->fd, &ev), EEXIST);
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), ENOENT);
 }
 

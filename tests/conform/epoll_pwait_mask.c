@@ -77,7 +77,7 @@ static void interrupted(struct fix *f, int flags, int ms)
 	thread_join(thread);
 	/* The set goes on as before. */
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static void t_eintr(struct fix *f)
@@ -129,7 +129,7 @@ static void t_events_first(struct fix *f)
 
 	sigemptyset(&none);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	install(0);
 	block(SIG_BLOCK);
 	raise(SIGUSR1);

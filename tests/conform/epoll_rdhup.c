@@ -9,17 +9,17 @@
 static void t_unasked(struct fix *f)
 {
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static void t_alone(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, EPOLLRDHUP);
+	set_mod(f->ep, f->fd, EPOLLRDHUP);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 20), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 20), 0);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLRDHUP);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLRDHUP);
 }
 
 /* nginx: a FIN behind the request must show as RDHUP in the same event. */
@@ -27,26 +27,26 @@ static void t_with_data(struct fix *f)
 {
 	char buf[16];
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "hello", 5);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 0);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
 static void t_after_data(struct fix *f)
 {
 	char byte;
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 }
@@ -54,11 +54,11 @@ static void t_after_data(struct fix *f)
 /* The peer closes fully; we may still write: no HUP before our own FIN. */
 static void t_close(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
 	MUST(close(f->peer));
 	f->peer = -1;
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN | EPOLLRDHUP);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN | EPOLLRDHUP);
 }
 
 static const struct net_case cases[] = {

@@ -16,20 +16,20 @@
 
 static void expect(int ep, int fd, uint32_t want)
 {
-	CHECK_EV(ep_until(ep, fd, want), want);
-	CHECK_EV(ep_next(ep, fd, 0), want);
+	CHECK_EV(set_until(ep, fd, want), want);
+	CHECK_EV(set_next(ep, fd, 0), want);
 }
 
 static void watch(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, ALL);
+	set_mod(f->ep, f->fd, ALL);
 }
 
 static void t_fresh(struct fix *f)
 {
 	f->ep = MUST(epoll_create1(0));
 	f->fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-	ep_add(f->ep, f->fd, ALL);
+	set_add(f->ep, f->fd, ALL);
 	expect(f->ep, f->fd, EPOLLOUT | EPOLLHUP);
 }
 
@@ -40,13 +40,13 @@ static void t_bound(struct fix *f)
 	f->ep = MUST(epoll_create1(0));
 	f->fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 	MUST(bind(f->fd, (struct sockaddr *)&any, sizeof(any)));
-	ep_add(f->ep, f->fd, ALL);
+	set_add(f->ep, f->fd, ALL);
 	expect(f->ep, f->fd, EPOLLOUT | EPOLLHUP);
 }
 
 static void t_listening(struct fix *f)
 {
-	ep_mod(f->ep, f->lfd, ALL);
+	set_mod(f->ep, f->lfd, ALL);
 	expect(f->ep, f->lfd, 0);
 	f->peer = net_client(&f->addr);
 	expect(f->ep, f->lfd, EPOLLIN);
@@ -63,7 +63,7 @@ static void t_connecting(struct fix *f)
 	f->fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 	CHECK_ERRNO(connect(f->fd, (struct sockaddr *)&f->addr,
 			    sizeof(f->addr)), EINPROGRESS);
-	ep_add(f->ep, f->fd, ALL);
+	set_add(f->ep, f->fd, ALL);
 	expect(f->ep, f->fd, 0);
 }
 
@@ -146,7 +146,7 @@ static void t_reset(struct fix *f)
 /* With no interest at all, HUP and ERR still come. */
 static void t_reset_unasked(struct fix *f)
 {
-	ep_mod(f->ep, f->fd, 0);
+	set_mod(f->ep, f->fd, 0);
 	expect(f->ep, f->fd, 0);
 	net_reset(f->peer);
 	f->peer = -1;
@@ -170,7 +170,7 @@ static void t_refused(struct fix *f)
 	f->fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 	CHECK_ERRNO(connect(f->fd, (struct sockaddr *)&sa, sizeof(sa)),
 		    EINPROGRESS);
-	ep_add(f->ep, f->fd, ALL);
+	set_add(f->ep, f->fd, ALL);
 	expect(f->ep, f->fd, GONE | EPOLLERR);
 	MUST(getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &err, &err_len));
 	CHECK_EQ(err, ECONNREFUSED);

@@ -79,7 +79,7 @@ static void t_forever_pipe(struct fix *f)
 	int ends[2];
 
 	MUST(pipe(ends));
-	ep_add(f->ep, ends[0], EPOLLIN);
+	set_add(f->ep, ends[0], EPOLLIN);
 	sleep_and_wake(f, ends[0], ends[1], -1);
 	MUST(close(ends[0]));
 	MUST(close(ends[1]));

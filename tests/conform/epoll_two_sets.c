@@ -10,7 +10,7 @@ static int second(struct fix *f, uint32_t events)
 {
 	int ep = MUST(epoll_create1(0));
 
-	ep_add(ep, f->fd, events);
+	set_add(ep, f->fd, events);
 	return ep;
 }
 
@@ -19,14 +19,14 @@ static void t_both_report(struct fix *f)
 	int ep = second(f, EPOLLIN | EPOLLOUT);
 	char byte;
 
-	CHECK_EV(ep_next(ep, f->fd, 0), EPOLLOUT);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(ep, f->fd, 0), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_wait(ep, f->fd, EPOLLIN), EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_wait(ep, f->fd, EPOLLIN), EPOLLIN | EPOLLOUT);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-	CHECK_EV(ep_next(ep, f->fd, 0), EPOLLOUT);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(ep, f->fd, 0), EPOLLOUT);
 	MUST(close(ep));
 }
 
@@ -36,10 +36,10 @@ static void t_edge_and_level(struct fix *f)
 
 	for (int i = 0; i < 3; i++) {
 		peer_write(f->peer, "x", 1);
-		CHECK_EV(ep_next(ep, f->fd, WAIT_MS), EPOLLIN);
-		CHECK_EV(ep_next(ep, f->fd, 0), 0);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+		CHECK_EV(set_next(ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 	}
 	MUST(close(ep));
 }
@@ -49,13 +49,13 @@ static void t_del_one(struct fix *f)
 	int ep = second(f, EPOLLIN);
 
 	peer_write(f->peer, "x", 1);
-	ep_del(f->ep, f->fd);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
-	CHECK_EV(ep_next(ep, f->fd, WAIT_MS), EPOLLIN);
-	ep_add(f->ep, f->fd, EPOLLIN);
-	ep_del(ep, f->fd);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(ep, f->fd, 0), 0);
+	set_del(f->ep, f->fd);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(ep, f->fd, WAIT_MS), EPOLLIN);
+	set_add(f->ep, f->fd, EPOLLIN);
+	set_del(ep, f->fd);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(ep, f->fd, 0), 0);
 	MUST(close(ep));
 }
 
@@ -64,10 +64,10 @@ static void t_close_one_set(struct fix *f)
 	int ep = second(f, EPOLLIN);
 	char byte;
 
-	CHECK_EV(ep_next(ep, f->fd, 0), 0);
+	CHECK_EV(set_next(ep, f->fd, 0), 0);
 	MUST(close(ep));
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 }
 
@@ -77,7 +77,7 @@ static void t_close_fd(struct fix *f)
 	int ep = second(f, EPOLLIN | EPOLLOUT);
 
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(close(f->fd));
 	f->fd = -1;
 	CHECK_EQ(MUST(epoll_wait(ep, &ev, 1, 0)), 0);
@@ -92,12 +92,12 @@ static void t_move(struct fix *f)
 
 	for (int i = 0; i < 4; i++) {
 		peer_write(f->peer, "x", 1);
-		ep_del(f->ep, f->fd);
-		ep_add(ep, f->fd, EPOLLIN);
-		CHECK_EV(ep_next(ep, f->fd, WAIT_MS), EPOLLIN);
-		ep_del(ep, f->fd);
-		ep_add(f->ep, f->fd, EPOLLIN);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		set_del(f->ep, f->fd);
+		set_add(ep, f->fd, EPOLLIN);
+		CHECK_EV(set_next(ep, f->fd, WAIT_MS), EPOLLIN);
+		set_del(ep, f->fd);
+		set_add(f->ep, f->fd, EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	}
 	MUST(close(ep));
@@ -107,13 +107,13 @@ static void t_listener(struct fix *f)
 {
 	int ep = MUST(epoll_create1(0));
 
-	ep_add(ep, f->lfd, EPOLLIN);
+	set_add(ep, f->lfd, EPOLLIN);
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(ep, f->lfd, WAIT_MS), EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
-	CHECK_EV(ep_next(ep, f->lfd, 0), 0);
-	CHECK_EV(ep_next(f->ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(ep, f->lfd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	MUST(close(ep));
 }
 

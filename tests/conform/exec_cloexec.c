@@ -78,11 +78,11 @@ static void t_cloexec(struct fix *f)
 static void t_accept_cloexec(struct fix *f)
 {
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(accept4(f->lfd, NULL, NULL,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC));
-	ep_add(f->ep, f->fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	set_add(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(run_writer(f->fd, "x"), EBADF);
 	server_write(f->ep, f->fd, "y", 1);
 	peer_expect(f->peer, "y");
@@ -97,7 +97,7 @@ static void t_self(struct fix *f)
 		server_open(f);
 		server_warm(f);
 		f->fd = server_accept(f, &f->peer, EPOLLIN);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 		int peer = MUST(dup(f->peer));
 
 		/* A grandchild is the judge: it holds the peer. */

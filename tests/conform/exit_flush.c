@@ -25,9 +25,9 @@ static void child_serve(bool warm, size_t len, int port_fd)
 	if (warm)
 		server_warm(&f);
 	CHECK_EQ(write(port_fd, &f.addr, sizeof(f.addr)), sizeof(f.addr));
-	CHECK_EV(ep_next(f.ep, f.lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f.ep, f.lfd, WAIT_MS), EPOLLIN);
 	fd = MUST(accept4(f.lfd, NULL, NULL, SOCK_NONBLOCK));
-	ep_add(f.ep, fd, EPOLLIN);
+	set_add(f.ep, fd, EPOLLIN);
 	server_read(f.ep, fd, buf, 1);
 	for (size_t at = 0; at < len;) {
 		size_t part = len - at < sizeof(buf) ? len - at

@@ -13,7 +13,7 @@
 static void prepare(struct fix *f)
 {
 	peer_write(f->peer, "pending", 7);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(send(f->fd, "queued;", 7, 0), 7);
 }
 
@@ -156,7 +156,7 @@ static void t_child_own_set(struct fix *f)
 	if (!pid) {
 		int ep = MUST(epoll_create1(0));
 
-		ep_add(ep, f->fd, EPOLLIN);
+		set_add(ep, f->fd, EPOLLIN);
 		child_loop(f, ep);
 	}
 	close_server(f);

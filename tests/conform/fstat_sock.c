@@ -41,7 +41,7 @@ static void t_inode(struct fix *f)
 	MUST(fstat(fd, &b));
 	CHECK(a.st_ino != b.st_ino);
 	peer_write(f->peer, "x", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(fstat(f->fd, &again));
 	CHECK_EQ(again.st_ino, a.st_ino);
 	MUST(close(fd));

@@ -65,11 +65,11 @@ static void t_fionbio_after_accept(struct fix *f)
 	int on = 1;
 
 	f->peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(accept(f->lfd, NULL, NULL));
 	MUST(ioctl(f->fd, FIONBIO, &on));
-	ep_add(f->ep, f->fd, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	set_add(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	works(f);
 }
 

@@ -50,7 +50,7 @@ static void close_conn(struct fix *f, struct conn *c)
 		CHECK_EQ(server_drain_eof(f->ep, c->fd), 0);
 	} else {
 		net_reset(c->peer);
-		ep_wait(f->ep, c->fd, EPOLLERR);
+		set_wait(f->ep, c->fd, EPOLLERR);
 	}
 	MUST(close(c->fd));
 }
@@ -148,13 +148,13 @@ static void t_burst(struct fix *f)
 		peer_write(peers[i], "x", 1);
 	}
 	while (left) {
-		CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 		for (;;) {
 			int fd = accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK);
 
 			if (fd < 0)
 				break;
-			ep_add(f->ep, fd, EPOLLIN);
+			set_add(f->ep, fd, EPOLLIN);
 			server_read(f->ep, fd, &byte, 1);
 			CHECK_EQ(send(fd, "y", 1, 0), 1);
 			MUST(close(fd));

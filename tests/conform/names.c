@@ -80,7 +80,7 @@ static unsigned short open_listener(struct fix *f, const char *text)
 	MUST(getsockname(f->lfd, (struct sockaddr *)&sa, &len));
 	expect_addr(&sa, len, text, port_of(&sa));
 	f->ep = MUST(epoll_create1(0));
-	ep_add(f->ep, f->lfd, EPOLLIN);
+	set_add(f->ep, f->lfd, EPOLLIN);
 	return port_of(&sa);
 }
 
@@ -99,13 +99,13 @@ static void visit(struct fix *f, const struct route *r, unsigned short port)
 	len = sizeof(from);
 	MUST(getsockname(peer, (struct sockaddr *)&from, &len));
 	remote = port_of(&from);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	len = sizeof(from);
 	fd = MUST(accept4(f->lfd, (struct sockaddr *)&from, &len,
 			  SOCK_NONBLOCK));
 	expect_addr(&from, len, r->remote, remote);
 	expect_names(fd, r, port, remote);
-	ep_add(f->ep, fd, EPOLLIN);
+	set_add(f->ep, fd, EPOLLIN);
 	peer_write(peer, "x", 1);
 	server_read(f->ep, fd, &byte, 1);
 	expect_names(fd, r, port, remote);
@@ -202,7 +202,7 @@ static void t_errno(struct fix *f)
 	MUST(getpeername(f->fd, (struct sockaddr *)&sa, &len));
 	net_reset(f->peer);
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLHUP);
+	set_wait(f->ep, f->fd, EPOLLHUP);
 	CHECK_ERRNO(getpeername(f->fd, (struct sockaddr *)&sa, &len),
 		    ENOTCONN);
 	len = sizeof(sa);

@@ -168,7 +168,7 @@ static void t_wakes(struct fix *f)
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	/* The set that it is in works as before. */
 	peer_write(f->peer, "y", 1);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 /* Bytes written before poll() must not wait behind it. */

@@ -15,8 +15,8 @@ static void worker(struct fix *f, int stop, uint32_t listen_events)
 	int ep = MUST(epoll_create1(0));
 	struct epoll_event ev[8];
 
-	ep_add(ep, f->lfd, listen_events);
-	ep_add(ep, stop, EPOLLIN);
+	set_add(ep, f->lfd, listen_events);
+	set_add(ep, stop, EPOLLIN);
 	for (;;) {
 		int n = MUST(epoll_wait(ep, ev, 8, WAIT_MS));
 
@@ -32,7 +32,7 @@ static void worker(struct fix *f, int stop, uint32_t listen_events)
 					     SOCK_NONBLOCK);
 				/* Another worker was faster. */
 				if (fd >= 0)
-					ep_add(ep, fd, EPOLLIN);
+					set_add(ep, fd, EPOLLIN);
 				continue;
 			}
 			ssize_t got = MUST(recv(fd, buf, sizeof(buf), 0));

@@ -15,7 +15,7 @@ static void t_syscall(struct fix *f)
 
 	for (int i = 0; i < 5; i++) {
 		peer_write(f->peer, "ping", 4);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(syscall(SYS_read, f->fd, buf, 8), 4);
 		CHECK_MEM(buf, "ping", 4);
 		CHECK_EQ(send(f->fd, "a", 1, 0), 1);
@@ -89,7 +89,7 @@ static void t_splice(struct fix *f)
 	MUST(pipe2(ends, O_NONBLOCK));
 	for (int i = 0; i < 3; i++) {
 		peer_write(f->peer, "0123456789", 10);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		CHECK_EQ(recv(f->fd, buf, 4, 0), 4);
 		CHECK_EQ(splice(f->fd, NULL, ends[1], NULL, 100,
 				SPLICE_F_NONBLOCK), 6);
@@ -102,7 +102,7 @@ static void t_splice(struct fix *f)
 				   SPLICE_F_NONBLOCK), EAGAIN);
 	}
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(splice(f->fd, NULL, ends[1], NULL, 100,
 			SPLICE_F_NONBLOCK), 0);
 	MUST(close(ends[0]));

@@ -77,9 +77,9 @@ static void t_zero_wait(struct fix *f)
 	char byte;
 
 	for (int i = 0; i < 100; i++) {
-		CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 		peer_write(f->peer, "x", 1);
-		CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
 	}
 }
@@ -89,10 +89,10 @@ static void t_out_of_set(struct fix *f)
 {
 	char buf[16];
 
-	ep_mod(f->ep, f->fd, 0);
+	set_mod(f->ep, f->fd, 0);
 	peer_write(f->peer, "a", 1);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 1);
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	CHECK_ERRNO(recv(f->fd, buf, sizeof(buf), 0), EAGAIN);
 	peer_write(f->peer, "bc", 2);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 2);

@@ -11,7 +11,7 @@ static void t_sticky(struct fix *f)
 	char byte;
 
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 		CHECK_EQ(read(f->fd, &byte, 1), 0);
@@ -25,8 +25,8 @@ static void t_after_data(struct fix *f)
 
 	peer_write(f->peer, "last words", 10);
 	MUST(shutdown(f->peer, SHUT_WR));
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
-	ep_wait(f->ep, f->fd, EPOLLRDHUP);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLRDHUP);
+	set_wait(f->ep, f->fd, EPOLLRDHUP);
 	/* A recv with room left does not wait for more, nor eat the EOF. */
 	CHECK_EQ(recv(f->fd, buf, 4, 0), 4);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 6);
@@ -58,7 +58,7 @@ static void t_half_closed(struct fix *f)
 
 	MUST(shutdown(f->fd, SHUT_WR));
 	peer_eof(f->peer);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	for (int i = 0; i < 10; i++) {
 		peer_write(f->peer, "more", 4);
 		server_read(f->ep, f->fd, buf, 4);
@@ -88,7 +88,7 @@ static void t_shut_rd(struct fix *f)
 	char buf[16];
 
 	peer_write(f->peer, "one", 3);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(shutdown(f->fd, SHUT_RD));
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 3);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 0);

@@ -26,7 +26,7 @@ static int readable(int fd)
 static void arrive(struct fix *f, const char *text)
 {
 	peer_write(f->peer, text, strlen(text));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	UNTIL(readable(f->fd) == (int)strlen(text));
 }
 
@@ -152,7 +152,7 @@ static void t_peek(struct fix *f)
 	CHECK_MEM(buf, "pee", 3);
 	CHECK_EQ(recvmsg(f->fd, &msg, MSG_PEEK), 4);
 	CHECK_EQ(readable(f->fd), 8);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), EPOLLIN);
 	CHECK_EQ(recv(f->fd, buf, 2, 0), 2);
 	CHECK_EQ(recv(f->fd, buf, 16, MSG_PEEK), 6);
 	CHECK_MEM(buf, "ekaboo", 6);
@@ -208,7 +208,7 @@ static void t_fionread(struct fix *f)
 	CHECK_EQ(readable(f->fd), 0);
 	/* EOF is not a byte, and a listener cannot say. */
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(readable(f->fd), 0);
 	CHECK_ERRNO(ioctl(f->lfd, FIONREAD, buf), EINVAL);
 }

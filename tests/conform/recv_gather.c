@@ -49,7 +49,7 @@ static void t_one_recv(struct fix *f)
 	char buf[16384];
 	size_t sum = send_pieces(f);
 
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	UNTIL(readable(f->fd) == (int)sum);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), sum);
 	expect_stream(buf, sum, 0);
@@ -106,7 +106,7 @@ static void t_pieces_and_waits(struct fix *f)
 	for (int i = 0; i < 50; i++) {
 		bytes_fill(buf, 10, sum);
 		peer_write(f->peer, buf, 10);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 		sum += 10;
 	}
 	UNTIL(readable(f->fd) == (int)sum);
@@ -128,7 +128,7 @@ static void t_large(struct fix *f)
 		if (n > 0)
 			done += n;
 		else
-			ep_wait(f->ep, f->fd, EPOLLIN);
+			set_wait(f->ep, f->fd, EPOLLIN);
 	}
 	CHECK_EQ(done, len);
 	CHECK_MEM(buf, want, len);

@@ -26,7 +26,7 @@ static void t_once(struct fix *f)
 	char byte;
 
 	reset(f);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), ECONNRESET);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
@@ -39,7 +39,7 @@ static void t_so_error(struct fix *f)
 	char byte;
 
 	reset(f);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_EQ(so_error(f->fd), ECONNRESET);
 	CHECK_EQ(so_error(f->fd), 0);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
@@ -51,7 +51,7 @@ static void t_write_takes_it(struct fix *f)
 	char byte;
 
 	reset(f);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(send(f->fd, "x", 1, MSG_NOSIGNAL), ECONNRESET);
 	CHECK_ERRNO(send(f->fd, "x", 1, MSG_NOSIGNAL), EPIPE);
 	CHECK_EQ(so_error(f->fd), 0);
@@ -64,9 +64,9 @@ static void t_data_first(struct fix *f)
 	char buf[16];
 
 	peer_write(f->peer, "before", 6);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	reset(f);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_EQ(recv(f->fd, buf, 4, 0), 4);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 2);
 	CHECK_MEM(buf, "re", 2);
@@ -83,7 +83,7 @@ static void t_unread_close(struct fix *f)
 	UNTIL(recv(f->peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1);
 	MUST(close(f->peer));
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), ECONNRESET);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);
 }
@@ -100,7 +100,7 @@ static void t_write_after_fin(struct fix *f)
 	f->peer = -1;
 	CHECK_EQ(server_drain_eof(f->ep, f->fd), 0);
 	CHECK_EQ(send(f->fd, "x", 1, MSG_NOSIGNAL), 1);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_EQ(so_error(f->fd), EPIPE);
 	CHECK_ERRNO(send(f->fd, "x", 1, MSG_NOSIGNAL), EPIPE);
 	CHECK_EQ(recv(f->fd, &byte, 1, 0), 0);

@@ -90,7 +90,7 @@ static void receiver(int channel)
 	char buf[8];
 
 	recv_fds(channel, &fd, 1);
-	ep_add(ep, fd, EPOLLIN);
+	set_add(ep, fd, EPOLLIN);
 	server_read(ep, fd, buf, 4);
 	CHECK_MEM(buf, "ping", 4);
 	server_write(ep, fd, "pong", 4);
@@ -114,11 +114,11 @@ static void other_process(struct fix *f, bool warm, bool unread)
 	if (warm)
 		server_warm(f);
 	f->fd = server_accept(f, &f->peer, EPOLLIN);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(send(f->fd, "hello;", 6, 0), 6);
 	if (unread) {
 		peer_write(f->peer, "ping", 4);
-		CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+		CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	}
 	send_fds(ends[0], &f->fd, 1);
 	MUST(close(f->fd));

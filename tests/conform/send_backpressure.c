@@ -19,10 +19,10 @@ static void t_eagain(struct fix *f)
 	char byte = 0;
 	int n = 0;
 
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
 	taken = server_fill(f->fd, SANE_LIMIT);
 	CHECK(taken > 0);
-	CHECK_EV(ep_until(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_until(f->ep, f->fd, 0), 0);
 	CHECK_ERRNO(send(f->fd, &byte, 1, 0), EAGAIN);
 	CHECK_ERRNO(write(f->fd, &byte, 1), EAGAIN);
 	CHECK_ERRNO(send(f->fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
@@ -30,7 +30,7 @@ static void t_eagain(struct fix *f)
 	CHECK(n > 0);
 	/* Nothing at all may still be written. */
 	CHECK_EQ(write(f->fd, &byte, 0), 0);
-	CHECK_EV(ep_next(f->ep, f->fd, 20), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 20), 0);
 }
 
 static void t_restart(struct fix *f)
@@ -40,11 +40,11 @@ static void t_restart(struct fix *f)
 	size_t taken, end;
 
 	taken = server_fill(f->fd, SANE_LIMIT);
-	ep_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
-	CHECK_EV(ep_until(f->ep, f->fd, 0), 0);
+	set_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
+	CHECK_EV(set_until(f->ep, f->fd, 0), 0);
 	peer_reader_start(&r, f->peer, false);
-	CHECK_EV(ep_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
-	ep_mod(f->ep, f->fd, EPOLLIN);
+	CHECK_EV(set_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
+	set_mod(f->ep, f->fd, EPOLLIN);
 	for (end = taken + (4 << 20); taken < end; taken += sizeof(buf)) {
 		bytes_fill(buf, sizeof(buf), taken);
 		server_write(f->ep, f->fd, buf, sizeof(buf));
@@ -65,14 +65,14 @@ static void t_cycles(struct fix *f)
 			sizeof(small)));
 	MUST(setsockopt(f->peer, SOL_SOCKET, SO_RCVBUF, &small,
 			sizeof(small)));
-	ep_mod(f->ep, f->fd, EPOLLOUT | EPOLLET);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
+	set_mod(f->ep, f->fd, EPOLLOUT | EPOLLET);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLOUT);
 	for (int i = 0; i < 5; i++) {
 		taken = server_fill(f->fd, SANE_LIMIT);
 		for (done = 0; done < taken;)
 			done += MUST(recv(f->peer, buf, sizeof(buf), 0));
 		CHECK_EQ(done, taken);
-		CHECK_EV(ep_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
+		CHECK_EV(set_wait(f->ep, f->fd, EPOLLOUT), EPOLLOUT);
 	}
 }
 

@@ -96,7 +96,7 @@ static void t_unread(struct fix *f)
 	char byte;
 
 	peer_write(f->peer, "unread", 6);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(send(f->fd, "reply", 5, 0), 5);
 	close_server(f);
 	peer_expect(f->peer, "reply");

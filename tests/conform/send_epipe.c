@@ -65,7 +65,7 @@ static void t_after_reset(struct fix *f)
 
 	net_reset(f->peer);
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(recv(f->fd, &byte, 1, 0), ECONNRESET);
 	all_epipe(f);
 }
@@ -76,7 +76,7 @@ static void t_reset_first(struct fix *f)
 	catch_pipe();
 	net_reset(f->peer);
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(write(f->fd, "x", 1), ECONNRESET);
 	CHECK_EQ(pipes, 0);
 	CHECK_ERRNO(write(f->fd, "x", 1), EPIPE);
@@ -93,7 +93,7 @@ static void t_peer_gone(struct fix *f)
 	CHECK_EQ(server_drain_eof(f->ep, f->fd), 0);
 	CHECK_EQ(write(f->fd, "x", 1), 1);
 	CHECK_EQ(pipes, 0);
-	ep_wait(f->ep, f->fd, EPOLLERR);
+	set_wait(f->ep, f->fd, EPOLLERR);
 	CHECK_ERRNO(write(f->fd, "x", 1), EPIPE);
 	CHECK_EQ(pipes, 1);
 	signal(SIGPIPE, SIG_DFL);

@@ -136,7 +136,7 @@ static void in_other_set(struct waker *w)
 	struct epoll_event ev;
 	int ep = MUST(epoll_create1(0));
 
-	ep_add(ep, w->pipe[0], EPOLLIN);
+	set_add(ep, w->pipe[0], EPOLLIN);
 	CHECK_EQ(epoll_wait(ep, &ev, 1, WAIT_MS), 1);
 	MUST(close(ep));
 }

@@ -45,9 +45,9 @@ static void send_all(struct fix *f, int file, off_t *offset, size_t len)
 		}
 		CHECK_EQ(n, -1);
 		CHECK_EQ(errno, EAGAIN);
-		ep_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
-		ep_wait(f->ep, f->fd, EPOLLOUT);
-		ep_mod(f->ep, f->fd, EPOLLIN);
+		set_mod(f->ep, f->fd, EPOLLIN | EPOLLOUT);
+		set_wait(f->ep, f->fd, EPOLLOUT);
+		set_mod(f->ep, f->fd, EPOLLIN);
 	}
 }
 

@@ -88,7 +88,7 @@ static void t_after_reset(struct fix *f)
 {
 	net_reset(f->peer);
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLHUP);
+	set_wait(f->ep, f->fd, EPOLLHUP);
 	CHECK_ERRNO(shutdown(f->fd, SHUT_WR), ENOTCONN);
 	CHECK_ERRNO(shutdown(f->fd, SHUT_RDWR), ENOTCONN);
 }

@@ -134,7 +134,7 @@ static void t_info(struct fix *f)
 	CHECK_EQ(tcp_state(f->fd), TCP_CLOSE_WAIT);
 	net_reset(f->peer);
 	f->peer = -1;
-	ep_wait(f->ep, f->fd, EPOLLHUP);
+	set_wait(f->ep, f->fd, EPOLLHUP);
 	CHECK_EQ(tcp_state(f->fd), TCP_CLOSE);
 }
 

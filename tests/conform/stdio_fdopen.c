@@ -11,7 +11,7 @@
 static void arrive(struct fix *f, const char *text)
 {
 	peer_write(f->peer, text, strlen(text));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
 static FILE *open_stream(struct fix *f)
@@ -87,7 +87,7 @@ static void t_eof_and_eagain(struct fix *f)
 	clearerr(file);
 	peer_write(f->peer, "x", 1);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(fgetc(file), 'x');
 	CHECK_EQ(fgetc(file), EOF);
 	CHECK(feof(file));

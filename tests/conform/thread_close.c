@@ -28,7 +28,7 @@ static void *run_loop(void *arg)
 	server_open(&l->f);
 	if (l->warm)
 		server_warm(&l->f);
-	ep_add(l->f.ep, l->stop[0], EPOLLIN);
+	set_add(l->f.ep, l->stop[0], EPOLLIN);
 	for (int i = 0; i < CONNS; i++)
 		l->fd[i] = server_accept(&l->f, &l->peer[i],
 					 EPOLLIN | EPOLLRDHUP | EPOLLET);

@@ -42,7 +42,7 @@ static void *work(void *arg)
 			}
 			if (read(fd, &fd, sizeof(fd)) != sizeof(fd))
 				return NULL;
-			ep_add(w->ep, fd, EPOLLIN);
+			set_add(w->ep, fd, EPOLLIN);
 		}
 	}
 }
@@ -51,7 +51,7 @@ static void worker_start(struct worker *w)
 {
 	w->ep = MUST(epoll_create1(0));
 	MUST(pipe(w->mail));
-	ep_add(w->ep, w->mail[0], EPOLLIN);
+	set_add(w->ep, w->mail[0], EPOLLIN);
 	w->thread = thread_start(work, w);
 }
 
@@ -114,7 +114,7 @@ static void t_added_from_outside(struct fix *f)
 		/* Data waits already at every other one. */
 		if (i & 1)
 			peer_write(peers[i], "early", 5);
-		ep_add(w.ep, fd, EPOLLIN);
+		set_add(w.ep, fd, EPOLLIN);
 		if (i & 1)
 			peer_expect(peers[i], "early");
 		talk(peers[i]);
@@ -138,9 +138,9 @@ static void t_moved_later(struct fix *f)
 	server_write(f->ep, f->fd, "here", 4);
 	peer_expect(f->peer, "here");
 	peer_write(f->peer, "unread", 6);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(send(f->fd, "unsent", 6, 0), 6);
-	ep_del(f->ep, f->fd);
+	set_del(f->ep, f->fd);
 	CHECK_EQ(write(w.mail[1], &f->fd, sizeof(int)), sizeof(int));
 	peer_expect(f->peer, "unsentunread");
 	talk(f->peer);

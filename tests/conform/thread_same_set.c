@@ -34,7 +34,7 @@ static void serve(struct team *t, int fd)
 	t->served++;
 	CHECK_EQ(send(fd, &byte, 1, 0), 1);
 	if (t->oneshot)
-		ep_mod(t->f->ep, fd, EPOLLIN | EPOLLONESHOT);
+		set_mod(t->f->ep, fd, EPOLLIN | EPOLLONESHOT);
 }
 
 static void *work(void *arg)
@@ -60,7 +60,7 @@ static void run(struct fix *f, bool oneshot)
 	for (int i = 0; i < CONNS; i++)
 		fds[i] = server_accept(f, &peers[i], EPOLLIN |
 				       (oneshot ? EPOLLONESHOT : 0));
-	ep_add(f->ep, t.stop[0], EPOLLIN);
+	set_add(f->ep, t.stop[0], EPOLLIN);
 	for (int i = 0; i < 2; i++)
 		t.thread[i] = thread_start(work, &t);
 	for (int m = 0; m < MESSAGES; m++) {
@@ -105,10 +105,10 @@ static void *drain(void *arg)
 	struct fix *f = arg;
 	char buf[8];
 
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 6);
 	CHECK_MEM(buf, "unread", 6);
-	CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 	CHECK_EQ(send(f->fd, "seen", 4, 0), 4);
 	return NULL;
 }
@@ -120,7 +120,7 @@ static void t_second_comes_late(struct fix *f)
 	if (tap_preloaded())
 		tap_skip("LIMIT: the first thread has read ahead and is blocked");
 	peer_write(f->peer, "unread", 6);
-	CHECK_EV(ep_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(send(f->fd, "first;", 6, 0), 6);
 	thread_join(thread_start(drain, f));
 	peer_expect(f->peer, "first;seen");

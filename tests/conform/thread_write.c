@@ -29,7 +29,7 @@ static void *run_loop(void *arg)
 	server_open(&l->f);
 	if (l->warm)
 		server_warm(&l->f);
-	ep_add(l->f.ep, l->stop[0], EPOLLIN);
+	set_add(l->f.ep, l->stop[0], EPOLLIN);
 	l->f.fd = server_accept(&l->f, &peer, l->events);
 	l->f.peer = peer;
 	l->tid = syscall(SYS_gettid);
@@ -118,10 +118,10 @@ static void mods(bool warm)
 
 	loop_start(&l, warm, EPOLLIN | EPOLLONESHOT);
 	for (int i = 1; i <= 5; i++) {
-		ep_mod(l.f.ep, l.fd, EPOLLOUT | EPOLLONESHOT);
+		set_mod(l.f.ep, l.fd, EPOLLOUT | EPOLLONESHOT);
 		UNTIL(l.reports == i);
 	}
-	ep_mod(l.f.ep, l.fd, EPOLLIN | EPOLLONESHOT);
+	set_mod(l.f.ep, l.fd, EPOLLIN | EPOLLONESHOT);
 	thread_asleep(l.tid);
 	CHECK_EQ(l.reports, 5);
 	peer_write(l.f.peer, "x", 1);

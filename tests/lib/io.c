@@ -7,26 +7,26 @@
 #include <string.h>
 #include <unistd.h>
 
-void ep_add(int ep, int fd, uint32_t events)
+void set_add(int ep, int fd, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.fd = fd };
 
 	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
 }
 
-void ep_mod(int ep, int fd, uint32_t events)
+void set_mod(int ep, int fd, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.fd = fd };
 
 	MUST(epoll_ctl(ep, EPOLL_CTL_MOD, fd, &ev));
 }
 
-void ep_del(int ep, int fd)
+void set_del(int ep, int fd)
 {
 	MUST(epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL));
 }
 
-uint32_t ep_next(int ep, int fd, int ms)
+uint32_t set_next(int ep, int fd, int ms)
 {
 	long long end = tap_now_ms() + ms;
 	struct epoll_event ev[16];
@@ -43,13 +43,13 @@ uint32_t ep_next(int ep, int fd, int ms)
 	}
 }
 
-uint32_t ep_wait(int ep, int fd, uint32_t bits)
+uint32_t set_wait(int ep, int fd, uint32_t bits)
 {
 	long long end = tap_now_ms() + WAIT_MS;
 	uint32_t got;
 
 	do {
-		got = ep_next(ep, fd, WAIT_MS);
+		got = set_next(ep, fd, WAIT_MS);
 		if (got & bits)
 			return got;
 	} while (tap_now_ms() < end);
@@ -57,13 +57,13 @@ uint32_t ep_wait(int ep, int fd, uint32_t bits)
 		 tap_evs(got), tap_evs(bits));
 }
 
-uint32_t ep_until(int ep, int fd, uint32_t events)
+uint32_t set_until(int ep, int fd, uint32_t events)
 {
 	long long end = tap_now_ms() + WAIT_MS;
 	uint32_t got;
 
 	do {
-		got = ep_next(ep, fd, events ? 10 : 0);
+		got = set_next(ep, fd, events ? 10 : 0);
 	} while (got != events && tap_now_ms() < end);
 	return got;
 }
@@ -83,7 +83,7 @@ void server_read(int ep, int fd, void *buf, size_t len)
 			tap_fail(__FILE__, __LINE__, "EOF at %zu of %zu",
 				 done, len);
 		CHECK_EQ(errno, EAGAIN);
-		ep_wait(ep, fd, EPOLLIN);
+		set_wait(ep, fd, EPOLLIN);
 	}
 }
 
@@ -102,12 +102,12 @@ void server_write(int ep, int fd, const void *buf, size_t len)
 		}
 		CHECK_EQ(errno, EAGAIN);
 		if (!armed)
-			ep_mod(ep, fd, EPOLLIN | EPOLLOUT);
+			set_mod(ep, fd, EPOLLIN | EPOLLOUT);
 		armed = true;
-		ep_wait(ep, fd, EPOLLOUT);
+		set_wait(ep, fd, EPOLLOUT);
 	}
 	if (armed)
-		ep_mod(ep, fd, EPOLLIN);
+		set_mod(ep, fd, EPOLLIN);
 }
 
 size_t server_fill(int fd, size_t limit)
@@ -143,7 +143,7 @@ size_t server_drain_eof(int ep, int fd)
 			continue;
 		}
 		CHECK_EQ(errno, EAGAIN);
-		ep_wait(ep, fd, EPOLLIN);
+		set_wait(ep, fd, EPOLLIN);
 	}
 }
 

@@ -66,7 +66,7 @@ void server_open(struct fix *f)
 {
 	f->lfd = net_listen(&f->addr, 128);
 	f->ep = MUST(epoll_create1(0));
-	ep_add(f->ep, f->lfd, EPOLLIN);
+	set_add(f->ep, f->lfd, EPOLLIN);
 }
 
 int server_accept(struct fix *f, int *peer, uint32_t events)
@@ -76,11 +76,11 @@ int server_accept(struct fix *f, int *peer, uint32_t events)
 	int fd;
 
 	*peer = net_client(&f->addr);
-	CHECK_EV(ep_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	fd = MUST(accept4(f->lfd, (struct sockaddr *)&from, &len,
 			  SOCK_NONBLOCK));
 	if (events)
-		ep_add(f->ep, fd, events);
+		set_add(f->ep, fd, events);
 	return fd;
 }
 
@@ -142,7 +142,7 @@ static void run_one(void *arg)
 		if (!(r->nc->how & NOCONN)) {
 			f->fd = server_accept(f, &f->peer, EPOLLIN);
 			/* One turn of the loop: nothing is ready yet. */
-			CHECK_EV(ep_next(f->ep, f->fd, 0), 0);
+			CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 		}
 	}
 	r->nc->run(f);

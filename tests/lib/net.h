@@ -107,15 +107,15 @@ void peer_reader_expect(struct peer_reader *r, size_t len);
 void peer_reader_turn(struct peer_reader *r, int ep);
 
 /* Epoll */
-void ep_add(int ep, int fd, uint32_t events);
-void ep_mod(int ep, int fd, uint32_t events);
-void ep_del(int ep, int fd);
+void set_add(int ep, int fd, uint32_t events);
+void set_mod(int ep, int fd, uint32_t events);
+void set_del(int ep, int fd);
 /* The next report about fd within ms, or 0; reports on others are dropped. */
-uint32_t ep_next(int ep, int fd, int ms);
+uint32_t set_next(int ep, int fd, int ms);
 /* Wait for a report about fd that has one of these bits; returns it. */
-uint32_t ep_wait(int ep, int fd, uint32_t bits);
+uint32_t set_wait(int ep, int fd, uint32_t bits);
 /* Wait until the set reports exactly this for fd; returns the last report. */
-uint32_t ep_until(int ep, int fd, uint32_t events);
+uint32_t set_until(int ep, int fd, uint32_t events);
 
 /* Bytes: a pseudo-random stream by position, and a running hash (FNV-1a). */
 #define HASH_START 0xcbf29ce484222325ull

@@ -130,7 +130,7 @@ void peer_reader_turn(struct peer_reader *r, int ep)
 	long long end = tap_now_ms() + 2 * WAIT_MS;
 
 	while (!r->done && tap_now_ms() < end)
-		ep_next(ep, -1, 10);
+		set_next(ep, -1, 10);
 }
 
 void peer_reader_expect(struct peer_reader *r, size_t len)

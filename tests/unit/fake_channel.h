@@ -5,6 +5,8 @@
 #ifndef MP_TEST_FAKE_CHANNEL_H
 #define MP_TEST_FAKE_CHANNEL_H
 
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../core/megapipe.h"
@@ -28,7 +30,13 @@ static inline void channel_open(unsigned int batch, unsigned int buffers)
 	const struct mp_params params = {
 		.batch = batch, .buffers = buffers, .slots = 64,
 	};
+	static bool first = true;
 
+	/* The last case's channel: a leak checker does not see into the
+	 * mapped memory that holds its pointers. */
+	if (first)
+		atexit(channel_close);
+	first = false;
 	channel_close();
 	fake_reset();
 	CHECK_EQ(mp_create(&params, &ch), 0);
