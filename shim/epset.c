@@ -43,17 +43,39 @@ static void detach(struct epset *set)
 	}
 	set->handle = 0;
 	set->poll_armed = false;
-	set->th = NULL;
+	__atomic_store_n(&set->th, NULL, __ATOMIC_RELEASE);
 }
 
-void ep_free(struct epset *set)
+struct lock *ep_take(struct epset *set)
 {
+	for (;;) {
+		struct lock *lock = ep_lock(set);
+
+		if (!lock_take(lock))
+			return NULL;
+		if (lock == ep_lock(set))
+			return lock;
+		lock_give(lock);
+	}
+}
+
+void ep_close(struct epset *set)
+{
+	struct lock *lock = ep_take(set);
+
+	if (!lock)
+		return;
+	fd_set_object(set->fd, NULL);
 	while (!list_empty(&set->members))
 		ep_remove(list_entry(set->members.next, struct epent, member));
 	detach(set);
-	set->kind = OBJ_NONE;
 	/* The memory stays a set's: a look-up that raced finds OBJ_NONE. */
+	set->kind = OBJ_NONE;
+	lock_give(lock);
+	if (!lock_take(&shim_lock))
+		return;		/* in a handler: it is not used again */
 	pool_put(&set_pool, set);
+	lock_give(&shim_lock);
 }
 
 struct epent *ep_find(struct epset *set, const struct vsock *vs, int fd)
@@ -264,8 +286,8 @@ void ep_attach(struct epset *set, struct thread *th)
 	int handle = mp_register(th->ch, set);
 
 	set->handle = handle > 0 ? (uint32_t)handle : 0;
-	set->th = th;
 	list_append(&th->sets, &set->owned);
+	__atomic_store_n(&set->th, th, __ATOMIC_RELEASE);
 }
 
 static bool is_member(const struct epset *set, const struct vsock *vs)
@@ -285,7 +307,7 @@ void ep_make_plain(struct epset *set, enum stat_id reason)
 
 	if (set->plain)
 		return;
-	set->plain = true;
+	__atomic_store_n(&set->plain, true, __ATOMIC_RELAXED);
 	if (!set->th)
 		return;
 	/* All receives are cancelled by one batch, before anything more is

@@ -13,14 +13,34 @@
 
 #include "shim.h"
 
-/* A set for the kernel's epoll descriptor *fd*; NULL without memory. */
-struct epset *ep_new(int fd);
-void ep_free(struct epset *set);
+
+/* Whose set it is, also for who does not hold the lock: set once. */
+static inline struct thread *ep_thread(const struct epset *set)
+{
+	return __atomic_load_n(&set->th, __ATOMIC_ACQUIRE);
+}
+
+static inline bool ep_is_plain(const struct epset *set)
+{
+	return __atomic_load_n(&set->plain, __ATOMIC_RELAXED);
+}
 
 static inline struct lock *ep_lock(struct epset *set)
 {
-	return set->th ? &set->th->lock : &shim_lock;
+	struct thread *th = ep_thread(set);
+
+	return th ? &th->lock : &shim_lock;
 }
+
+/* Takes the set's lock, whose thread may change until it is held: the lock, or
+ * NULL in a signal handler that interrupted its holder. */
+struct lock *ep_take(struct epset *set);
+
+/* A set for the kernel's epoll descriptor *fd*; NULL without memory. */
+struct epset *ep_new(int fd);
+
+/* The program closes it. Its lock is not held. */
+void ep_close(struct epset *set);
 
 struct epent *ep_find(struct epset *set, const struct vsock *vs, int fd);
 

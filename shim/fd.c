@@ -18,17 +18,6 @@
 
 /* --- close ----------------------------------------------------------- */
 
-static void close_set(struct epset *set, int fd)
-{
-	struct lock *lock = ep_lock(set);
-
-	if (!lock_take(lock))
-		return;
-	fd_set_object(fd, NULL);
-	ep_free(set);
-	lock_give(lock);
-}
-
 /* SHIM_PASS when the kernel should close the number. */
 static long close_number(int fd)
 {
@@ -41,7 +30,7 @@ static long close_number(int fd)
 		return SHIM_PASS;
 	switch (object ? *(uint8_t *)object : OBJ_NONE) {
 	case OBJ_SET:
-		close_set(object, fd);
+		ep_close(object);
 		return SHIM_PASS;
 	case OBJ_PRIVATE:
 	case OBJ_HELD:
@@ -138,9 +127,9 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 	case OBJ_HELD:
 		return -EBADF;
 	case OBJ_SET: {
-		struct lock *lock = ep_lock(object);
+		struct lock *lock = ep_take(object);
 
-		if (lock_take(lock)) {
+		if (lock) {
 			ep_make_plain(object, STAT_handover_poll);
 			lock_give(lock);
 		}
@@ -201,7 +190,7 @@ static void before_replace(int fd)
 		fd_set_object(fd, NULL);
 		break;
 	case OBJ_SET:
-		close_set(object, fd);
+		ep_close(object);
 		break;
 	case OBJ_SOCK:
 		vs = entry_lock(fd, &ret);

@@ -29,7 +29,7 @@ static int ask_owner(struct vsock *vs, enum stat_id reason)
 	for (i = 0; i < ASK_MS / ASK_TICK_MS; i++) {
 		vs->asked = (uint8_t)(1 + reason);
 		vs_touch(vs);
-		th->sending = true;
+		thread_set_sending(th, true);
 		thread_wake(th);
 		seq = __atomic_load_n(&th->served, __ATOMIC_RELAXED);
 		lock_give(&th->lock);

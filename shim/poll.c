@@ -23,10 +23,10 @@ static const struct timespec no_time;
  * rest the kernel's set is asked. */
 static int set_ready(struct epset *set, short events)
 {
-	struct lock *lock = ep_lock(set);
+	struct lock *lock = ep_thread(set) ? ep_take(set) : NULL;
 	bool ready;
 
-	if (!set->th || !lock_take(lock))
+	if (!lock)
 		return -1;
 	ep_make_plain(set, STAT_handover_poll);
 	ready = ep_has_ready(set);

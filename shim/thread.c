@@ -74,7 +74,8 @@ static void close_channel(struct thread *th)
 	struct list *node;
 
 	while ((node = list_pop(&th->sets)))
-		list_entry(node, struct epset, owned)->th = NULL;
+		__atomic_store_n(&list_entry(node, struct epset, owned)->th,
+				 NULL, __ATOMIC_RELEASE);
 	if (th->wake_fd >= 0) {
 		fd_unhide(th->wake_fd);
 		sys_close(th->wake_fd);
@@ -84,7 +85,8 @@ static void close_channel(struct thread *th)
 	mp_destroy(th->ch);
 	th->ch = NULL;
 	th->handle = 0;
-	th->wake_armed = th->sending = th->look_again = false;
+	th->wake_armed = th->look_again = false;
+	thread_set_sending(th, false);
 	if (!lock_take(&shim_lock))
 		return;
 	list_remove(&th->all);
@@ -224,7 +226,7 @@ static void update_all(struct thread *th)
 {
 	struct list *node;
 
-	th->sending = false;
+	thread_set_sending(th, false);
 	while ((node = list_pop(&th->starved)))
 		list_append(&th->updates, node);
 	while ((node = list_pop(&th->updates)))
@@ -242,7 +244,8 @@ void thread_flush(struct thread *th)
 	update_all(th);
 	mp_flush(th->ch);
 	/* Submitted is not done: a cancelled receive still holds its file. */
-	th->sending |= before;
+	if (before)
+		thread_set_sending(th, true);
 }
 
 void thread_reap_now(struct thread *th)
@@ -338,7 +341,7 @@ void thread_before_block(void)
 {
 	struct thread *th = self_thread;
 
-	if (likely(!th) || (!th->sending && list_empty(&th->loose)) ||
+	if (likely(!th) || (!thread_is_sending(th) && list_empty(&th->loose)) ||
 	    !*shim_alive)
 		return;
 	if (!lock_take(&th->lock))

@@ -20,6 +20,18 @@
 #define CHUNK_SIZE 4096
 #define BIG_CHUNK_SIZE (65536 + 64)
 
+/* Output is queued, by whichever thread. Read without the lock, by the thread
+ * itself: a thread that goes to block looks for what others left before. */
+static inline bool thread_is_sending(const struct thread *th)
+{
+	return __atomic_load_n(&th->sending, __ATOMIC_RELAXED);
+}
+
+static inline void thread_set_sending(struct thread *th, bool sending)
+{
+	__atomic_store_n(&th->sending, sending, __ATOMIC_RELAXED);
+}
+
 /* The calling thread's channel, made at the first call; NULL and *why (-errno)
  * when none can be made. */
 struct thread *thread_get(int *why);

@@ -231,7 +231,7 @@ static void note_queued(struct vsock *vs, int flags)
 
 	vs->more = flags & MSG_MORE;
 	vs->outlived = true;
-	vs->th->sending = true;
+	thread_set_sending(vs->th, true);
 	vs_touch(vs);
 	if (!vs_mine(vs))
 		thread_wake(vs->th);

@@ -161,7 +161,8 @@ static void update_tx(struct vsock *vs)
 			mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
 			vs->tx = SLOT_CANCELLING;
 		}
-		vs->th->sending |= vs->tx_bytes > vs->tx_flight;
+		if (vs->tx_bytes > vs->tx_flight)
+			thread_set_sending(vs->th, true);
 		return;		/* one in flight; the rest gathers */
 	}
 	if (vs->tx_bytes) {
@@ -364,7 +365,8 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 	case MP_OP_SEND:
 		vs->tx = SLOT_IDLE;
 		tx_done(vs, ev->result);
-		vs->th->sending |= vs->tx_bytes > 0;
+		if (vs->tx_bytes > 0)
+			thread_set_sending(vs->th, true);
 		break;
 	case MP_OP_POLL:
 		poll_done(vs, ev);
@@ -388,7 +390,7 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 	if (!list_linked(&vs->update))
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)
-		vs->th->sending = true;
+		thread_set_sending(vs->th, true);
 	ep_notify(vs);
 }
 
@@ -444,7 +446,7 @@ void vs_close(struct vsock *vs)
 	vs_set_life(vs, VS_CLOSING);
 	list_remove(&vs->update);
 	vs_touch(vs);
-	th->sending = true;
+	thread_set_sending(th, true);
 	if (!vs_mine(vs))
 		thread_wake(th);
 	else if (mp_announce(th->ch))

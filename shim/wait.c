@@ -257,8 +257,8 @@ static long ctl_set(int op, int epfd, int fd, struct epoll_event *ev)
 	struct lock *lock;
 
 	if (inner && op == EPOLL_CTL_ADD && fd != epfd) {
-		lock = ep_lock(inner);
-		if (lock_take(lock)) {
+		lock = ep_take(inner);
+		if (lock) {
 			ep_make_plain(inner, STAT_handover_poll);
 			lock_give(lock);
 		}
@@ -300,14 +300,9 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
 	release_foreign(set, fd);
-	for (;;) {
-		lock = ep_lock(set);
-		if (!lock_take(lock))
-			return real.epoll_ctl(epfd, op, fd, ev);
-		if (lock == ep_lock(set))
-			break;
-		lock_give(lock);
-	}
+	lock = ep_take(set);
+	if (!lock)
+		return real.epoll_ctl(epfd, op, fd, ev);
 	ret = epoll_ctl_locked(set, op, fd, ev);
 	if (!ret && set->th && set->th != self_thread)
 		thread_wake(set->th);
@@ -324,9 +319,9 @@ static bool claim(struct epset *set)
 	bool ours;
 	int why = 0;
 
-	if (set->plain || shim_off || !init_usable())
+	if (ep_is_plain(set) || shim_off || !init_usable())
 		return false;
-	if (likely(set->th && set->th == self_thread))
+	if (likely(self_thread && ep_thread(set) == self_thread))
 		return true;
 	th = thread_get(&why);
 	if (!th) {
@@ -335,7 +330,7 @@ static bool claim(struct epset *set)
 	}
 	if (!lock_take(&shim_lock))
 		return false;
-	ours = !set->th;
+	ours = !ep_thread(set);
 	if (ours)
 		ep_attach(set, th);
 	lock_give(&shim_lock);
@@ -354,15 +349,21 @@ static bool claim(struct epset *set)
 /* Nothing of ours could be in it: the thread needs no channel for it. */
 static bool worth_claiming(struct epset *set)
 {
-	unsigned int i;
+	struct lock *lock;
 	enum vs_life life;
+	bool worth;
+	unsigned int i;
 
-	if (set->th)
+	if (ep_thread(set))
 		return true;
-	for (i = 0; i < set->candidate_count; i++)
-		if (is_adoptable(set->candidates[i].fd, &life))
-			return true;
-	return false;
+	lock = ep_take(set);
+	if (!lock)
+		return false;
+	worth = set->th;
+	for (i = 0; !worth && i < set->candidate_count; i++)
+		worth = is_adoptable(set->candidates[i].fd, &life);
+	lock_give(lock);
+	return worth;
 }
 
 static int64_t time_left(int64_t deadline)
@@ -439,9 +440,9 @@ static struct epset *our_set(int epfd)
 
 	if (unlikely(!set && fd_object(epfd)))
 		entry_make_real(epfd);
-	if (!set || set->plain || !shim_alive || !*shim_alive)
+	if (!set || ep_is_plain(set) || !shim_alive || !*shim_alive)
 		return NULL;
-	if (!set->th && !worth_claiming(set))
+	if (!worth_claiming(set))
 		return NULL;
 	return claim(set) ? set : NULL;
 }
