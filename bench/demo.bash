@@ -129,7 +129,7 @@ ROWS=(
 	"keep-alive, 612 B file|/f612|-c64"
 	"keep-alive, 64 KiB file|/f64k|-c64"
 	"16 pipelined, small body|/hello|-c64 -s $TOP/bench/lib/pipeline.lua"
-	"one request per connection, 612 B file|/f612|-c64 -HConnection:close"
+	"one request per connection, 612 B file|/f612|-c64 -s $TOP/bench/lib/close.lua"
 )
 
 row_fails() {

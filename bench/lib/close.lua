@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: MIT
+-- wrk: one request per connection.
+wrk.headers["Connection"] = "close"
