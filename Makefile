@@ -230,9 +230,9 @@ tools: $(TOOLS:%=$(BUILD)/tests/tools/%)
 
 run	= @+MAKE='$(MAKE)' scripts/check
 
-check:				## run every check, one closing summary
+check:				## run every check but check-vm, one closing summary
 	@scripts/deps check
-	$(run) unit conform integration fuzz asan tsan vm lint
+	$(run) unit conform integration fuzz asan tsan lint
 check-unit:			## test the modules, some against a fake ring
 	$(run) unit
 check-conform:			## compare with the kernel: plain, on, off, refused
@@ -245,7 +245,7 @@ check-asan:			## conformance and unit tests, address and UB checks
 	$(run) asan
 check-tsan:			## conformance tests under the thread sanitizer
 	$(run) tsan
-check-vm:			## other kernels in virtual machines, where possible
+check-vm:			## conformance on kernels 6.1, 6.12 and the newest (QEMU)
 	$(run) vm
 lint:				## layer rules, symbols, sizes, style
 	$(run) lint

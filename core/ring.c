@@ -16,6 +16,7 @@
 /* Younger than Debian 12's liburing 2.3; include/uapi/linux/io_uring.h. */
 #define RING_SETUP_CQE_ROOM		4	/* completions per submission */
 #define RING_FEAT_RECVSEND_BUNDLE	(1u << 14)	/* 6.10 */
+#define RING_FEAT_RW_ATTR		(1u << 16)	/* 6.14 */
 #define RING_ACCEPT_POLL_FIRST		(1u << 2)	/* 6.10 */
 #define RING_OP_FUTEX_WAIT		51		/* 6.7 */
 #define RING_OP_FIXED_FD_INSTALL	54		/* 6.8 */
@@ -43,6 +44,12 @@ static void probe_caps(struct ring *r)
 	struct io_uring_probe *probe = io_uring_get_probe_ring(&r->uring);
 
 	c->accept_poll_first = r->uring.features & RING_FEAT_RECVSEND_BUNDLE;
+	/* Up to 6.12 a file that leaves its slot is kept until every request
+	 * that was there before has ended, those on other slots included
+	 * (io_rsrc_node list): with an idle connection's receive armed no
+	 * other connection would ever send its FIN (seen on 6.12.117). 6.13
+	 * changed that and has no bit of its own to tell. */
+	c->slot_close = r->uring.features & RING_FEAT_RW_ATTR;
 	if (!probe)
 		return;
 	c->recv_multishot =
@@ -108,7 +115,7 @@ int ring_open(unsigned int entries, unsigned int slots, struct ring **out)
 		return ret;
 	}
 	probe_caps(r);
-	if (slots && r->caps.install)
+	if (slots && r->caps.install && r->caps.slot_close)
 		register_slots(r, slots);
 	r->registered = io_uring_register_ring_fd(&r->uring) == 1;
 	*out = r;

@@ -51,7 +51,7 @@ void fake_reset(void)
 	forget_all();
 	turns = 0;
 	fake = (struct fake){
-		.caps = { true, true, true, true, 1u << 20 },
+		.caps = { true, true, true, true, true, 1u << 20 },
 		.max_entries = MAX_REQS,
 		.max_buffers = 1u << 16,
 		.rings_open = fake.rings_open,

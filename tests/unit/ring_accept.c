@@ -186,6 +186,29 @@ static void install(void)
 	MUST(close(fd));
 }
 
+/* A connection that waits does not hold another one's end back. */
+static void closes_beside_another(void)
+{
+	struct mp_file idle = accepted(), f;
+	int idle_peer = peer, idle_lfd = lfd;
+	char c;
+
+	ring_recv(ring, RECV, idle, REAL_GROUP, true);
+	CHECK_EQ(ring_submit(ring), 1);
+	f = accepted();
+	ring_close_file(ring, CLOSE, f);
+	CHECK_EQ(ring_submit(ring), 1);
+	CHECK_EQ(real_wait(CLOSE).res, 0);
+	CHECK_EQ(MUST(read(peer, &c, 1)), 0);
+	MUST(close(peer));
+	MUST(close(lfd));
+	peer = idle_peer;
+	lfd = idle_lfd;
+	ring_cancel(ring, 0, RECV);
+	CHECK_EQ(real_wait(RECV).res, -ECANCELED);
+	finish(idle);
+}
+
 static void slot_is_free_again(void)
 {
 	struct mp_file f;
@@ -205,6 +228,7 @@ static const struct unit_case cases[] = {
 	{ "sends and closes", send_close },
 	{ "sends parts, whose list may go", send_parts },
 	{ "gets a descriptor", install },
+	{ "closes at once beside one that waits", closes_beside_another },
 	{ "gives its slot back", slot_is_free_again },
 };
 

@@ -1,19 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the conformance programs on Debian's kernels 6.1 and 6.12, each in a
-# virtual machine without KVM, and prints TAP: one result for each program and
-# mode. T picks programs and MODES modes, as in scripts/check. Programs that
-# measure time (alone) are left out: the machine is emulated.
-# Kernels are fetched once, unpacked and never installed; build/vm keeps them
-# and the console of the last run (KERNEL.log).
+# Runs the conformance programs on Debian's kernels 6.1 and 6.12 and on its
+# newest, each in a virtual machine without KVM, and prints TAP: one result for
+# each program and mode. T picks programs, MODES modes, as in scripts/check,
+# KERNELS kernels. Programs that measure time (alone) are left out: the machine
+# is emulated. Kernels are fetched once, unpacked and never installed; build/vm
+# keeps them and the console of the last run (KERNEL.log).
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
 vm=$PWD/build/vm
 modes=${MODES:-plain on off}
 program_seconds=60
-# Two machines have to end within the 900 s of scripts/check.
-machine_seconds=400
+# Three machines have to end within the 1800 s of scripts/check.
+machine_seconds=580
+# Version (or newest) and the suites that may have it.
+kernels=${KERNELS:-6.1=bookworm 6.12=trixie newest=trixie-backports}
 count=0
 
 skip_all()
@@ -50,13 +52,20 @@ fetch_kernel()
 	timeout 120 apt-get "${options[@]}" update >&2 || return 1
 	package=$(apt-cache "${options[@]}" depends linux-image-cloud-amd64 |
 		sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-	case $package in
-	"linux-image-$1."*) ;;
+	case $1=$package in
+	newest=linux-image-[0-9]*) ;;
+	"$1=linux-image-$1."*) ;;
 	*) return 1 ;;
 	esac
-	(cd "$dir" && timeout 120 apt-get "${options[@]}" download \
-		"$package" >&2 && dpkg-deb -x ./*.deb x) || return 1
-	mv "$dir"/x/boot/vmlinuz-* "$dir/vmlinuz"
+	# Newer ones have the kernel itself in a package beside.
+	(cd "$dir" && for package in "$package" \
+		"${package/-image-/-binary-}"; do
+		timeout 120 apt-get "${options[@]}" download "$package" >&2 &&
+			dpkg-deb -x ./"$package"_*.deb x &&
+			find x -name 'vmlinuz*' -type f | grep -q . && break
+	done)
+	find "$dir/x" -name 'vmlinuz*' -type f -exec mv {} "$dir/vmlinuz" ';'
+	[ -s "$dir/vmlinuz" ] || return 1
 	rm -rf "$apt" "$dir/x" "$dir"/*.deb
 }
 
@@ -83,10 +92,26 @@ image()
 		>"$vm/initramfs"
 }
 
+# An emulator with several threads may lose a race with a kernel that patches
+# its own code while it starts (seen: an Oops in sched_clock_cpu before init).
+# Such a machine says nothing about the programs: it is started again. One that
+# came as far as init is not.
 boot()
 {
+	local try
+
+	for try in 1 2 3; do
+		boot_once "$1"
+		! grep -q '^VM kernel' "$vm/$1.log" || return 0
+		echo "# $1: no init at try $try: $(grep -m 1 -E \
+			'Oops|panic|BUG' "$vm/$1.log")"
+	done
+}
+
+boot_once()
+{
 	timeout -k 5 "$machine_seconds" qemu-system-x86_64 \
-		-accel tcg,thread=multi -cpu max -smp 4 -m 1G \
+		-accel tcg,thread=multi -cpu max -smp 8 -m 1G \
 		-nodefaults -nographic -serial stdio -no-reboot \
 		-kernel "$vm/$1/vmlinuz" -initrd "$vm/initramfs" \
 		-append 'console=ttyS0 panic=-1 quiet' </dev/null 2>&1 |
@@ -154,7 +179,7 @@ if ! { make -k --no-print-directory "-j$(nproc)" all tools \
 	echo 1..1
 	exit 1
 fi
-for pair in 6.1=bookworm 6.12=bookworm-backports; do
+for pair in $kernels; do
 	kernel=${pair%%=*}
 	if fetch_kernel "$kernel" "${pair#*=}" 2>"$vm/fetch.log"; then
 		boot "$kernel"
