@@ -17,6 +17,8 @@
 #define RING_SETUP_CQE_ROOM		4	/* completions per submission */
 #define RING_FEAT_RECVSEND_BUNDLE	(1u << 14)	/* 6.10 */
 #define RING_FEAT_RW_ATTR		(1u << 16)	/* 6.14 */
+#define RING_FEAT_NO_IOWAIT		(1u << 17)	/* 6.15 */
+#define RING_ENTER_NO_IOWAIT		(1u << 7)
 #define RING_ACCEPT_POLL_FIRST		(1u << 2)	/* 6.10 */
 #define RING_OP_FUTEX_WAIT		51		/* 6.7 */
 #define RING_OP_FIXED_FD_INSTALL	54		/* 6.8 */
@@ -31,6 +33,7 @@ struct ring {
 	struct io_uring uring;
 	struct ring_caps caps;
 	bool registered;	/* entered by index: no descriptor look-up */
+	unsigned int wait_flags;	/* of an enter that waits */
 	int fd;
 };
 
@@ -115,6 +118,11 @@ int ring_open(unsigned int entries, unsigned int slots, struct ring **out)
 		return ret;
 	}
 	probe_caps(r);
+	r->wait_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+	/* A server that is idle must not look like one that waits for a disk
+	 * (since 6.5 a wait in a ring counts as iowait). */
+	if (r->uring.features & RING_FEAT_NO_IOWAIT)
+		r->wait_flags |= RING_ENTER_NO_IOWAIT;
 	if (slots && r->caps.install && r->caps.slot_close)
 		register_slots(r, slots);
 	r->registered = io_uring_register_ring_fd(&r->uring) == 1;
@@ -371,9 +379,7 @@ int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
 		.ts = timeout_ns < 0 ? 0 : (uintptr_t)&ts,
 	};
 	int64_t start = timeout_ns > 0 ? sys_now_ns() : 0;
-	int ret = enter_ring(r, 1,
-			     IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-			     &arg, sizeof(arg));
+	int ret = enter_ring(r, 1, r->wait_flags, &arg, sizeof(arg));
 
 	if (ret == -ETIME || ret == -EBUSY)
 		return 0;
