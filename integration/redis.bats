@@ -48,6 +48,33 @@ kind of value" "$(r get list:1 | sed '/^$/d')"
 	redis_verify server
 }
 
+iowait_ticks() { awk '$1 == "cpu0" { print $6 }' /proc/stat; }
+
+# An idle server has its CPU idle, not waiting for a disk.
+idle_cpu() {
+	local before
+	linux_is 6 15 || skip "LIMIT: io_uring's waits are iowait before 6.15"
+	mp_env "$1"
+	((${#MP_PREFIX[@]} == 0)) || MP_PREFIX+=(taskset -c 0)
+	redis_start server
+	exec 5<>"/dev/tcp/127.0.0.1/$RDS_PORT"
+	printf 'PING\r\n' >&5
+	same "answer" "+PONG" "$(head -n 1 <&5 | tr -d '\r')"
+	before=$(iowait_ticks)
+	sleep 1		# the time over which is measured
+	# A disk may be busy meanwhile: half of the time is far from it.
+	(($(iowait_ticks) - before < $(getconf CLK_TCK) / 2))
+	exec 5>&-
+	redis_end
+	redis_verify server
+}
+
+linux_is() {
+	[[ $(uname -r) =~ ^([0-9]+)\.([0-9]+) ]] &&
+		((BASH_REMATCH[1] > $1 || BASH_REMATCH[1] == $1 &&
+			BASH_REMATCH[2] >= $2))
+}
+
 monitor() {
 	local i
 	mp_env "$1"
@@ -299,6 +326,10 @@ too_few_descriptors() {
 @test "on: a dataset by pipe, large values" { dataset on; }
 @test "off: a dataset by pipe, large values" { dataset off; }
 @test "refused: a dataset by pipe, large values" { dataset refused; }
+
+@test "plain: an idle CPU" { idle_cpu plain; }
+@test "on: an idle CPU" { idle_cpu on; }
+@test "off: an idle CPU" { idle_cpu off; }
 
 @test "plain: MONITOR" { monitor plain; }
 @test "on: MONITOR" { monitor on; }
