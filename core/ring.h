@@ -24,7 +24,7 @@
 struct ring_caps {
 	bool accept_poll_first;	/* ACCEPT that waits before it tries, 6.10 */
 	bool install;		/* a slot can become a descriptor again, 6.8 */
-	bool slot_close;	/* a closed slot lets its file go at once, 6.13 */
+	bool slot_close;	/* a closed slot's file goes at once, 6.13 */
 	bool sockopt;		/* socket options as a request, 6.7 */
 	bool recv_multishot;	/* 6.0 */
 	unsigned int slots;	/* size of the registered-file table, 0: none */

@@ -80,7 +80,8 @@ image()
 	ln -s busybox "$root/bin/sh"
 	cp "${@/#/build/tests/conform/}" build/libmegapipe-preload.so \
 		build/tests/tools/refuse "$root/t/" || return
-	ldd "$root"/t/* | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
+	# pthread_exit() loads libgcc when it is called.
+	{ ldd "$root"/t/*; ls /lib/*/libgcc_s.so.1; } | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
 		while read -r lib; do
 			mkdir -p "$root$(dirname "$lib")"
 			cp -L "$lib" "$root$lib"
