@@ -337,12 +337,12 @@ static int finish_call(struct mp_channel *ch, uint64_t cookie)
 
 	if (ret < 0)
 		return ret;
-	while (!ring_find(ch->ring, cookie, &res)) {
+	while (!(ret = ring_find(ch->ring, cookie, &res))) {
 		ret = mp_flush_reap(ch);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
 	}
-	return res;
+	return ret < 0 ? ret : res;
 }
 
 int mp_call_install(struct mp_channel *ch, int slot)

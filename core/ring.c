@@ -29,8 +29,15 @@
 #define RING_FILE_INDEX_ALLOC		(~0u)		/* 5.19 */
 #define RING_RECV_MULTISHOT		(1u << 1)	/* 6.0 */
 
+/* Completions that wait for their turn outside the kernel's queue. */
+struct stash {
+	struct ring_event *events;
+	unsigned int head, tail, size;
+};
+
 struct ring {
 	struct io_uring uring;
+	struct stash stash;
 	struct ring_caps caps;
 	bool registered;	/* entered by index: no descriptor look-up */
 	unsigned int wait_flags;	/* of an enter that waits */
@@ -130,8 +137,16 @@ int ring_open(unsigned int entries, unsigned int slots, struct ring **out)
 	return 0;
 }
 
+static void free_stash(struct stash *s)
+{
+	if (s->events)
+		sys_unmap(s->events, s->size * sizeof(*s->events));
+	*s = (struct stash){ 0 };
+}
+
 void ring_close(struct ring *r)
 {
+	free_stash(&r->stash);
 	r->uring.ring_fd = r->fd;
 	io_uring_queue_exit(&r->uring);
 	sys_unmap(r, RING_BYTES);
@@ -139,6 +154,7 @@ void ring_close(struct ring *r)
 
 void ring_forget(struct ring *r)
 {
+	free_stash(&r->stash);
 	sys_close(r->fd);
 	sys_unmap(r, RING_BYTES);
 }
@@ -395,7 +411,8 @@ int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
 
 bool ring_ready(const struct ring *r)
 {
-	return io_uring_cq_ready(&r->uring) > 0;
+	return io_uring_cq_ready(&r->uring) > 0 ||
+	       r->stash.head != r->stash.tail;
 }
 
 bool ring_pending_work(const struct ring *r)
@@ -404,33 +421,8 @@ bool ring_pending_work(const struct ring *r)
 	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-bool ring_find(struct ring *r, uint64_t cookie, int *res)
+static void to_event(const struct io_uring_cqe *cqe, struct ring_event *ev)
 {
-	struct io_uring_cq *cq = &r->uring.cq;
-	unsigned int head = *cq->khead;
-	unsigned int tail = io_uring_smp_load_acquire(cq->ktail);
-
-	for (; head != tail; head++) {
-		struct io_uring_cqe *cqe = &cq->cqes[head & *cq->kring_mask];
-
-		if (cqe->user_data != cookie)
-			continue;
-		*res = cqe->res;
-		cqe->user_data = 0;
-		return true;
-	}
-	return false;
-}
-
-bool ring_next(struct ring *r, struct ring_event *ev)
-{
-	struct io_uring_cq *cq = &r->uring.cq;
-	unsigned int head = *cq->khead;
-	struct io_uring_cqe *cqe;
-
-	if (head == io_uring_smp_load_acquire(cq->ktail))
-		return false;
-	cqe = &cq->cqes[head & *cq->kring_mask];
 	ev->cookie = cqe->user_data;
 	ev->res = cqe->res;
 	ev->flags = (cqe->flags & IORING_CQE_F_BUFFER ? RING_F_BUFFER : 0) |
@@ -438,6 +430,103 @@ bool ring_next(struct ring *r, struct ring_event *ev)
 		    (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY ?
 			     RING_F_NONEMPTY : 0);
 	ev->buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+}
+
+/* Room for *more* events behind those that wait: 0 or -ENOMEM. */
+static int grow_stash(struct stash *s, unsigned int more)
+{
+	struct stash old = *s;
+	unsigned int waiting = s->tail - s->head;
+
+	if (!waiting)
+		s->head = s->tail = 0;
+	if (s->tail + more <= s->size)
+		return 0;
+	s->size = (waiting + more) * 2;
+	s->events = sys_map(s->size * sizeof(*s->events), MAP_PRIVATE);
+	if (!s->events) {
+		*s = old;
+		return -ENOMEM;
+	}
+	if (old.events)
+		memcpy(s->events, old.events + old.head,
+		       waiting * sizeof(*s->events));
+	s->head = 0;
+	s->tail = waiting;
+	free_stash(&old);
+	return 0;
+}
+
+/* Moves what a full queue has up to *tail* into the stash, in order: the
+ * kernel adds what overflowed meanwhile only when there is room. 0 or
+ * -ENOMEM. */
+static int make_way(struct ring *r, unsigned int tail)
+{
+	struct io_uring_cq *cq = &r->uring.cq;
+	unsigned int head = *cq->khead;
+	struct stash *s = &r->stash;
+
+	if (tail - head < *cq->kring_entries)
+		return 0;
+	if (grow_stash(s, tail - head) < 0)
+		return -ENOMEM;
+	for (; head != tail; head++) {
+		struct io_uring_cqe *cqe = &cq->cqes[head & *cq->kring_mask];
+
+		if (cqe->user_data)
+			to_event(cqe, &s->events[s->tail++]);
+	}
+	io_uring_smp_store_release(cq->khead, head);
+	return 0;
+}
+
+/* What was found is gone, and takes no room where nothing waits before it:
+ * a program may make any number of calls before it reads completions. */
+static void skip_found(struct ring *r)
+{
+	struct io_uring_cq *cq = &r->uring.cq;
+	unsigned int head = *cq->khead;
+	unsigned int tail = io_uring_smp_load_acquire(cq->ktail);
+
+	while (head != tail && !cq->cqes[head & *cq->kring_mask].user_data)
+		head++;
+	io_uring_smp_store_release(cq->khead, head);
+}
+
+/* The newest completion is the likely one. A completion that is looked for is
+ * never in the stash: what is moved there was looked at before. */
+int ring_find(struct ring *r, uint64_t cookie, int *res)
+{
+	struct io_uring_cq *cq = &r->uring.cq;
+	unsigned int head = *cq->khead;
+	unsigned int end = io_uring_smp_load_acquire(cq->ktail), i = end;
+
+	while (i != head) {
+		struct io_uring_cqe *cqe = &cq->cqes[--i & *cq->kring_mask];
+
+		if (cqe->user_data != cookie)
+			continue;
+		*res = cqe->res;
+		cqe->user_data = 0;
+		skip_found(r);
+		return 1;
+	}
+	return make_way(r, end);
+}
+
+bool ring_next(struct ring *r, struct ring_event *ev)
+{
+	struct io_uring_cq *cq = &r->uring.cq;
+	unsigned int head = *cq->khead;
+	struct stash *s = &r->stash;
+
+	if (__builtin_expect(s->head != s->tail, 0)) {
+		*ev = s->events[s->head++];
+		return true;
+	}
+	if (head == io_uring_smp_load_acquire(cq->ktail))
+		return false;
+	to_event(&cq->cqes[head & *cq->kring_mask], ev);
 	io_uring_smp_store_release(cq->khead, head + 1);
 	return true;
 }

@@ -117,9 +117,10 @@ bool ring_pending_work(const struct ring *r);
 /* Reads one completion: false when there is none. */
 bool ring_next(struct ring *r, struct ring_event *ev);
 
-/* Takes the completion of *cookie* out of turn; the others keep theirs.
- * Its place is read later as a completion with cookie 0. */
-bool ring_find(struct ring *r, uint64_t cookie, int *res);
+/* Takes the completion of *cookie* (not 0) out of turn; the others keep
+ * theirs. Its place may be read later as a completion with cookie 0. 1, or 0
+ * when it is not there, or -ENOMEM when others block its way. */
+int ring_find(struct ring *r, uint64_t cookie, int *res);
 
 /* Registered buffer ring, for bufring.c: 0 or -errno. */
 int ring_register_buffers(struct ring *r, void *mem, unsigned int entries,

@@ -367,7 +367,7 @@ bool ring_next(struct ring *r, struct ring_event *ev)
 	return true;
 }
 
-bool ring_find(struct ring *r, uint64_t cookie, int *res)
+int ring_find(struct ring *r, uint64_t cookie, int *res)
 {
 	unsigned int i;
 
