@@ -24,6 +24,14 @@ static void share_sockets(struct thread *th)
 	struct list *node, *next;
 
 	thread_flush(th);
+	/* All receives end in one batch, not each with an enter of its own. */
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->life == VS_OPEN && vs->depth != DEPTH_GIVEN &&
+		    vs->rx == SLOT_ARMED)
+			vs_cancel_rx(vs);
+	}
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		struct vsock *vs = list_entry(node, struct vsock, owned);
 
