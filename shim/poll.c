@@ -80,10 +80,10 @@ static int release(int fd)
 /* libc's headers say that poll() only writes to its array; we read it too. */
 static bool any_ours(struct pollfd *given, nfds_t count)
 {
-	const struct pollfd *fds;
+	const struct pollfd *fds = given;
 	nfds_t i;
 
-	__asm__("" : "=r"(fds) : "0"(given));
+	__asm__("" : "+r"(fds));
 
 	for (i = 0; i < count; i++)
 		if (fds[i].fd >= 0 && (fd_lookup(fds[i].fd, OBJ_SOCK) ||

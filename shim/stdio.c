@@ -42,7 +42,7 @@ SHIM_EXPORT FILE *fdopen(int fd, const char *mode)
  * be found there by its next owner. */
 SHIM_EXPORT int fclose(FILE *stream)
 {
-	int fd = stream ? fileno(stream) : -1;
+	int fd = fileno(stream);
 	struct vsock *vs;
 	struct thread *th;
 	long ret;
