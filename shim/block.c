@@ -14,8 +14,18 @@
 
 #define AFTER_FLUSH(call)                                                 \
 	do {                                                              \
-		thread_before_block();                                    \
-		return call;                                              \
+		bool left_ = thread_leave();                              \
+		__typeof__(call) ret_ = call;                             \
+		thread_back(left_);                                       \
+		return ret_;                                              \
+	} while (0)
+
+/* With WNOHANG a wait does not block. */
+#define AFTER_FLUSH_IF(blocks, call)                                      \
+	do {                                                              \
+		if (!(blocks))                                            \
+			return call;                                      \
+		AFTER_FLUSH(call);                                        \
 	} while (0)
 
 SHIM_EXPORT unsigned int sleep(unsigned int seconds)
@@ -73,23 +83,27 @@ SHIM_EXPORT pid_t wait(int *status)
 
 SHIM_EXPORT pid_t waitpid(pid_t pid, int *status, int options)
 {
-	AFTER_FLUSH(real.waitpid(pid, status, options));
+	AFTER_FLUSH_IF(!(options & WNOHANG),
+		       real.waitpid(pid, status, options));
 }
 
 SHIM_EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
 {
-	AFTER_FLUSH(real.wait3(status, options, usage));
+	AFTER_FLUSH_IF(!(options & WNOHANG),
+		       real.wait3(status, options, usage));
 }
 
 SHIM_EXPORT pid_t wait4(pid_t pid, int *status, int options,
 			struct rusage *usage)
 {
-	AFTER_FLUSH(real.wait4(pid, status, options, usage));
+	AFTER_FLUSH_IF(!(options & WNOHANG),
+		       real.wait4(pid, status, options, usage));
 }
 
 SHIM_EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-	AFTER_FLUSH(real.waitid(type, id, info, options));
+	AFTER_FLUSH_IF(!(options & WNOHANG),
+		       real.waitid(type, id, info, options));
 }
 
 SHIM_EXPORT int pthread_join(pthread_t thread, void **result)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* See entry.h. */
 #include <errno.h>
+#include <sys/ioctl.h>
 
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
+#include "leftover.h"
 #include "rx.h"
+#include "tx.h"
 #include "vsock.h"
 
 long shim_return(long ret)
@@ -88,6 +91,57 @@ static int other_number(const struct vsock *vs, int fd)
 	return -1;
 }
 
+/* Requests of another thread that is elsewhere hold the file: the peer must
+ * not wait for that thread to hear of the end. */
+static void end_connection(const struct vsock *vs, int fd, bool unread)
+{
+	static const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	int left = 0;
+
+	if (vs->shared || vs->listener)
+		return;
+	sys_call3(SYS_ioctl, fd, FIONREAD, &left);
+	/* As tcp_close(): a reset when something was not read. */
+	if (unread || left > 0)
+		sys_call3(SYS_connect, fd, &none, sizeof(none));
+	else
+		sys_shutdown(fd, SHUT_RDWR);
+}
+
+/* The last number of a given socket. */
+static void close_given(struct vsock *vs, int fd)
+{
+	static const struct linger rst = { .l_onoff = 1 };
+	bool unread = vs->rx_bytes > 0;
+
+	leftover_close(vs);
+	fd_set_object(fd, NULL);
+	if (!vs->listener && tx_is_ours(vs)) {
+		/* What is queued goes first, under a number of its own. */
+		vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		vs->depth = vs->slot >= 0 ? DEPTH_MATERIALISED : DEPTH_FD;
+		vs_close(vs);
+		return;
+	}
+	if (!vs->listener && vs_mine(vs))
+		vs_quiesce_rx(vs);
+	else if (vs->rx || vs->tx || vs->slot >= 0)
+		end_connection(vs, fd, unread);
+	if (unread && !vs->shared)
+		sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+	rx_free(vs);
+	vs->fd = -1;
+	vs->refs = 0;
+	vs->life = VS_DEAD;
+	if (vs_mine(vs)) {
+		vs_update(vs);
+		return;
+	}
+	vs_touch(vs);
+	thread_wake(vs->th);
+	vs_put(vs);
+}
+
 /* The number is gone; what was sent on it is not. */
 long entry_close(struct vsock *vs, int fd)
 {
@@ -119,8 +173,7 @@ long entry_close(struct vsock *vs, int fd)
 		fd_set_object(fd, NULL);
 		return SHIM_PASS;
 	default:
-		rx_free(vs);
-		fd_set_object(fd, NULL);
+		close_given(vs, fd);
 		return SHIM_PASS;
 	}
 }

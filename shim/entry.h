@@ -57,7 +57,7 @@ static inline void entry_before_block(int fd)
 	struct thread *th = self_thread;
 	int flags;
 
-	if (likely(!th || (!thread_is_sending(th) && list_empty(&th->loose))))
+	if (likely(!th || !thread_must_flush(th)))
 		return;
 	flags = sys_fcntl(fd, F_GETFL, 0);
 	if (flags >= 0 && !(flags & O_NONBLOCK))

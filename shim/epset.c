@@ -290,40 +290,55 @@ void ep_attach(struct epset *set, struct thread *th)
 	__atomic_store_n(&set->th, th, __ATOMIC_RELEASE);
 }
 
-static bool is_member(const struct epset *set, const struct vsock *vs)
+/* All receives are cancelled by one batch, before anything more is read
+ * ahead. */
+static void start_giving(struct epset *set, enum stat_id reason)
 {
-	const struct epent *e;
+	struct list *node;
 
-	for (e = vs->ents; e; e = e->next)
-		if (e->set == set)
-			return true;
-	return false;
+	for (node = set->members.next; node != &set->members;
+	     node = node->next) {
+		struct vsock *vs;
+
+		vs = list_entry(node, struct epent, member)->vs;
+		if (vs->depth == DEPTH_LW && !vs_mine(vs))
+			vs->asked = (uint8_t)(1 + STAT_mat_call);
+		else if (vs->life == VS_OPEN)
+			vs_give_start(vs, reason);
+		vs->hurry = true;
+		vs_touch(vs);
+	}
 }
 
 void ep_make_plain(struct epset *set, enum stat_id reason)
 {
-	struct list *node, *next;
-	struct vsock *vs;
+	struct list *node;
 
 	if (set->plain)
 		return;
 	__atomic_store_n(&set->plain, true, __ATOMIC_RELAXED);
 	if (!set->th)
 		return;
-	/* All receives are cancelled by one batch, before anything more is
-	 * read ahead: what is read ahead the kernel's set can't report. */
-	for (node = set->th->socks.next; node != &set->th->socks;
-	     node = node->next) {
-		vs = list_entry(node, struct vsock, owned);
-		if (vs->life == VS_OPEN && is_member(set, vs))
-			vs_give_start(vs, reason);
+	start_giving(set, reason);
+	/* The lock is given up meanwhile: the list may change. A socket whose
+	 * owner does not answer is given when it comes back. */
+	while (set->kind == OBJ_SET && (node = set->members.next) !=
+	       &set->members) {
+		struct epent *e = list_entry(node, struct epent, member);
+
+		if (vs_give_now(e->vs, reason) < 0)
+			break;
 	}
-	for (node = set->th->socks.next; node != &set->th->socks; node = next) {
-		vs = list_entry(node, struct vsock, owned);
-		next = node->next;
-		if (is_member(set, vs))
-			vs_give_back(vs, reason);
-	}
+}
+
+void ep_give(struct epset *set, enum stat_id reason)
+{
+	struct lock *lock = ep_take(set);
+
+	if (!lock)
+		return;
+	ep_make_plain(set, reason);
+	lock_give(lock);
 }
 
 /* --- before a thread waits: everything is in the kernel's set -------- */

@@ -82,4 +82,7 @@ void ep_note_candidate(struct epset *set, int op, int fd,
 /* Every socket goes back to the kernel's set, now and later. */
 void ep_make_plain(struct epset *set, enum stat_id reason);
 
+/* The same, its lock not held. */
+void ep_give(struct epset *set, enum stat_id reason);
+
 #endif

@@ -126,15 +126,9 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 	case OBJ_PRIVATE:
 	case OBJ_HELD:
 		return -EBADF;
-	case OBJ_SET: {
-		struct lock *lock = ep_take(object);
-
-		if (lock) {
-			ep_make_plain(object, STAT_handover_poll);
-			lock_give(lock);
-		}
+	case OBJ_SET:
+		ep_give(object, STAT_handover_poll);
 		return copy(fd, to, flags);
-	}
 	case OBJ_SOCK:
 		vs = entry_lock(fd, &ret);
 		if (!vs)

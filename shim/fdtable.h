@@ -30,7 +30,8 @@ static inline void *fd_lookup(int fd, enum obj_kind kind)
 {
 	void *object = fd_object(fd);
 
-	if (likely(!object) || *(uint8_t *)object != kind)
+	if (likely(!object) ||
+	    __atomic_load_n((uint8_t *)object, __ATOMIC_RELAXED) != kind)
 		return NULL;
 	return object;
 }

@@ -1,46 +1,84 @@
 /* SPDX-License-Identifier: MIT */
 /* See handover.h. */
 #include <errno.h>
+#include <string.h>
 
 #include "epset.h"
 #include "fdtable.h"
 #include "handover.h"
+#include "leftover.h"
 #include "listener.h"
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
 #include "vsock.h"
 
-/* How long another thread waits for the owner, who serves it at its next
- * flush. LIMIT: an owner that computes for longer, or waits for that thread
- * without a call that we see, makes the call fail with EBUSY. */
+/* How long another thread waits for an owner that sleeps where we do not see
+ * it. LIMIT: such an owner (a contended mutex) makes calls that need a
+ * descriptor for its lightweight sockets fail with EBUSY. */
 #define ASK_MS 2000
-#define ASK_TICK_MS 50
+#define ASK_TICK_MS 20
 
-/* Only the owner can enter its ring: it is asked. The lock is given up
- * meanwhile, so the socket may be gone. */
-static int ask_owner(struct vsock *vs, enum stat_id reason)
+/* Is the owner asleep, though not in its ring? proc_pid_stat(5): the state is
+ * the word after the name in brackets. */
+static bool is_asleep(const struct thread *th)
+{
+	char path[64] = "/proc/self/task/", text[256], digits[16], *state;
+	int fd, n, tid = th->tid, i = sizeof(digits);
+
+	do {
+		digits[--i] = (char)('0' + tid % 10);
+	} while (tid /= 10);
+	n = (int)strlen(path);
+	memcpy(path + n, digits + i, sizeof(digits) - (size_t)i);
+	strcpy(path + n + sizeof(digits) - i, "/stat");
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	n = (int)sys_read(fd, text, sizeof(text) - 1);
+	sys_close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	state = strrchr(text, ')');
+	return !state || !state[1] || state[2] != 'R';
+}
+
+/* Only the owner can enter its ring: wakes it, and waits a while for what was
+ * asked. The lock is given up meanwhile, so the socket may be gone: -EBADF.
+ * *patience* in ms; -EBUSY when it is used up. */
+static int wait_owner(struct vsock *vs, int *patience)
 {
 	static const struct timespec tick = { 0, ASK_TICK_MS * 1000000 };
 	struct thread *th = vs->th;
 	uint32_t handle = vs->handle, seq;
-	int i;
+	bool slow;
 
-	for (i = 0; i < ASK_MS / ASK_TICK_MS; i++) {
+	vs_touch(vs);
+	thread_set_sending(th, true);
+	thread_wake(th);
+	seq = __atomic_load_n(&th->served, __ATOMIC_RELAXED);
+	th->askers++;
+	th->busy = NULL;	/* ours, and we let it go */
+	lock_give(&th->lock);
+	slow = sys_futex(&th->served, FUTEX_WAIT_PRIVATE, seq, &tick) ==
+	       -ETIMEDOUT;
+	lock_take(&th->lock);
+	th->askers--;
+	if (vs->kind != OBJ_SOCK || vs->handle != handle)
+		return -EBADF;
+	if (slow && !th->sleeping && is_asleep(th))
+		*patience -= ASK_TICK_MS;
+	return *patience > 0 ? 0 : -EBUSY;
+}
+
+static int ask_descriptor(struct vsock *vs, enum stat_id reason)
+{
+	int ret = 0, patience = ASK_MS;
+
+	while (!ret && vs->depth == DEPTH_LW) {
 		vs->asked = (uint8_t)(1 + reason);
-		vs_touch(vs);
-		thread_set_sending(th, true);
-		thread_wake(th);
-		seq = __atomic_load_n(&th->served, __ATOMIC_RELAXED);
-		lock_give(&th->lock);
-		sys_futex(&th->served, FUTEX_WAIT_PRIVATE, seq, &tick);
-		lock_take(&th->lock);
-		if (vs->kind != OBJ_SOCK || vs->handle != handle)
-			return -EBADF;
-		if (vs->depth != DEPTH_LW)
-			return 0;
+		ret = wait_owner(vs, &patience);
 	}
-	return -EBUSY;
+	return ret;
 }
 
 int vs_materialise(struct vsock *vs, enum stat_id reason)
@@ -50,7 +88,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	if (vs->depth != DEPTH_LW)
 		return 0;
 	if (!vs_mine(vs))
-		return ask_owner(vs, reason);
+		return ask_descriptor(vs, reason);
 	fd = mp_call_install(vs->th->ch, vs->slot);
 	if (fd < 0)
 		return fd;
@@ -67,6 +105,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	if (ret < 0)
 		return ret;
 	vs->depth = DEPTH_MATERIALISED;
+	thread_count_lw(vs->th, -1);
 	stat_inc(reason);
 	return 0;
 }
@@ -101,55 +140,140 @@ static void forget_numbers(struct vsock *vs)
 	}
 }
 
-/* The last step: nothing is in flight or queued. */
-static void let_go(struct vsock *vs)
+/* From now on the kernel's sets report it. */
+static void move_entries(struct vsock *vs)
 {
 	struct epent *e;
-	int fd = vs->fd;
 
 	for (e = vs->ents; e; e = e->next) {
 		struct epoll_event ev = { .events = e->events };
+		/* The number of the entry may be closed, a copy open. */
+		int fd = fd_object(e->fd) == (void *)vs ? e->fd : vs->fd;
 
 		ev.data.u64 = e->data;
 		if (!e->armed)
 			ev.events = e->events & EPOLLONESHOT;
-		/* The number of the entry may be closed, a copy open. */
-		sys_epoll_ctl(e->set->fd, EPOLL_CTL_ADD,
-			      fd_object(e->fd) == (void *)vs ? e->fd : fd,
-			      &ev);
+		leftover_ctl(vs, e->set->fd, EPOLL_CTL_ADD, fd, &ev);
 		e->set->has_foreign = true;
 		e->set->foreign = true;
 	}
 	ep_forget(vs, -1);
-	if (vs->slot >= 0)
+}
+
+/* Is something of it still in the ring, or on the way there? */
+static bool in_ring(const struct vsock *vs)
+{
+	return vs->rx || vs->tx || vs->fin || vs->options || vs->tx_bytes ||
+	       vs->shut_pending || vs->slot >= 0 ||
+	       (vs->listener && vs->listener->armed_count);
+}
+
+bool vs_settle(struct vsock *vs)
+{
+	if (vs->shut_pending && !vs->tx_bytes && vs->tx == SLOT_IDLE)
+		vs_finish_shutdown(vs);
+	if (vs->slot >= 0 && vs_mine(vs) && !vs->rx && !vs->tx &&
+	    !vs->options && !vs->tx_bytes) {
 		mp_call_close(vs->th->ch,
 			      (struct mp_file){ .fd = vs->slot, .lw = true });
-	vs->slot = -1;
+		vs->slot = -1;
+	}
+	if (leftover_any(vs))
+		return false;
+	leftover_read(vs);
+	if (in_ring(vs))
+		return false;
+	leftover_free(vs);
 	forget_numbers(vs);
 	vs->refs = 0;
 	vs->life = VS_DEAD;
 	vs_put(vs);
+	return true;
+}
+
+/* Reading is the kernel's. What was read ahead is served from memory, what is
+ * queued to send goes out first. */
+static bool let_go(struct vsock *vs)
+{
+	move_entries(vs);
+	__atomic_store_n(&vs->depth, DEPTH_GIVEN, __ATOMIC_RELAXED);
+	thread_served(vs->th);
+	return vs_settle(vs);
 }
 
 bool vs_give_step(struct vsock *vs)
 {
 	if (vs->life == VS_LISTEN) {
-		if (!listener_update(vs) || vs->listener->queued)
+		if (!listener_update(vs) ||
+		    (vs->listener->queued && !vs->hurry))
 			return false;
-		let_go(vs);
-		return true;
+		return let_go(vs);
 	}
 	if (vs->rx == SLOT_ARMED)
 		vs_quiesce_rx(vs);
-	if (vs->rx != SLOT_IDLE || vs->tx != SLOT_IDLE || vs->options ||
-	    vs->tx_bytes)
+	if (vs->rx != SLOT_IDLE)
+		return false;
+	if (vs->hurry)
+		return let_go(vs);
+	if (vs->tx != SLOT_IDLE || vs->options || vs->tx_bytes)
 		return false;
 	if (vs->shut_pending)
 		vs_finish_shutdown(vs);
-	if (vs->rx_bytes || vs->err)
-		return false;
+	return leftover_any(vs) ? false : let_go(vs);
+}
+
+void vs_given_update(struct vsock *vs)
+{
+	if (vs->listener)
+		listener_stop(vs);
+	if (vs->rx == SLOT_ARMED)
+		vs_cancel_rx(vs);
+	if (vs->tx == SLOT_IDLE && vs->tx_bytes) {
+		tx_arm(vs, false);
+	} else if (vs->tx == SLOT_ARMED && vs->tx_poll && !vs->tx_bytes) {
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+		vs->tx = SLOT_CANCELLING;
+	}
+	if (vs != vs->th->busy)
+		vs_settle(vs);
+}
+
+/* The owner is outside its ring and we hold its lock: its requests stand
+ * still (the work that ends them runs only when it enters), and what it has
+ * collected is in memory. */
+static void take_from_frozen(struct vsock *vs)
+{
+	if (vs->th->ch)
+		thread_dispatch(vs->th);
+	if (!vs->listener)
+		tx_push(vs);
+	vs_touch(vs);		/* it cancels them before anything else */
 	let_go(vs);
-	return true;
+}
+
+int vs_give_now(struct vsock *vs, enum stat_id reason)
+{
+	int ret = 0, patience = ASK_MS;
+
+	while (!ret && vs->depth != DEPTH_GIVEN) {
+		vs->hurry = true;
+		if (vs_mine(vs)) {
+			ret = vs_give_back(vs, reason);
+			return ret < 0 ? ret : 0;
+		}
+		if (!vs->giving)
+			stat_inc(reason);
+		vs->giving = (uint8_t)(1 + reason);
+		if (!vs->th->sleeping && vs->depth != DEPTH_LW) {
+			take_from_frozen(vs);
+			return 0;
+		}
+		if (vs->depth == DEPTH_LW)
+			vs->asked = (uint8_t)(1 + STAT_mat_call);
+		ret = wait_owner(vs, &patience);
+	}
+	/* Given back completely, and its memory used again or not. */
+	return ret == -EBADF ? 0 : ret;
 }
 
 static int give_back_listener(struct vsock *vs, enum stat_id reason)
@@ -158,7 +282,8 @@ static int give_back_listener(struct vsock *vs, enum stat_id reason)
 		stat_inc(reason);
 	vs->giving = (uint8_t)(1 + reason);
 	listener_stop(vs);
-	if (!vs->listener->armed_count && !vs->listener->queued)
+	if (!vs->listener->armed_count &&
+	    (!vs->listener->queued || vs->hurry))
 		let_go(vs);
 	return 0;
 }
@@ -167,7 +292,7 @@ int vs_give_start(struct vsock *vs, enum stat_id reason)
 {
 	int ret;
 
-	if (vs->giving)
+	if (vs->giving && vs->depth != DEPTH_LW)
 		return 0;
 	ret = vs_materialise(vs, reason);
 	if (ret < 0)
@@ -189,6 +314,8 @@ int vs_give_back(struct vsock *vs, enum stat_id reason)
 {
 	int ret;
 
+	if (vs->depth == DEPTH_GIVEN)
+		return 0;
 	if (vs->life == VS_LISTEN)
 		return give_back_listener(vs, reason);
 	if (vs_mine(vs))
@@ -201,5 +328,7 @@ int vs_give_back(struct vsock *vs, enum stat_id reason)
 		return 0;
 	}
 	vs_quiesce(vs);
-	return vs_give_step(vs);
+	ret = vs_give_step(vs);
+	/* In a hurry it may be given and not gone: no step is left. */
+	return ret || vs->depth == DEPTH_GIVEN ? ret : 0;
 }

@@ -4,8 +4,9 @@
  *
  * Owns: the steps and their counters. Invariant: nothing queued is lost and
  * nothing read ahead is lost; each use is counted with its reason.
- * Called by: the entry points, epset. The socket's lock is held, by the
- * thread that drives it.
+ * Called by: the entry points, epset. The socket's lock is held, in
+ * vs_materialise() and vs_give_now() by any thread, else by the one that
+ * drives it.
  */
 #ifndef SHIM_HANDOVER_H
 #define SHIM_HANDOVER_H
@@ -32,5 +33,16 @@ int vs_give_start(struct vsock *vs, enum stat_id reason);
 /* Down: takes the next step of a handover under way. True when the socket is
  * the kernel's and *vs* is gone. */
 bool vs_give_step(struct vsock *vs);
+
+/* The same from any thread, so that the kernel's sets report it when we are
+ * back, bytes in memory included (leftover.h). The lock may be given up
+ * meanwhile: *vs* may be gone. 0, or -EBUSY when its owner does not answer. */
+int vs_give_now(struct vsock *vs, enum stat_id reason);
+
+/* Of a given socket: ends it here when nothing is left. True: *vs* is gone. */
+bool vs_settle(struct vsock *vs);
+
+/* Down, by the owner: what is still in the ring of a given socket. */
+void vs_given_update(struct vsock *vs);
 
 #endif

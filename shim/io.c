@@ -21,14 +21,13 @@
 static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
 		       int flags)
 {
-	long ret = vs->rx_bytes ? rx_take(vs, iov, count, flags) : SHIM_PASS;
+	long ret = SHIM_PASS;
 
-	if (!vs->rx_bytes) {
-		int fd = vs->fd;
-
-		if (fd >= 0 && fd_object(fd) == (void *)vs)
-			fd_set_object(fd, NULL);
-	}
+	if (vs->rx_bytes)
+		ret = rx_take(vs, iov, count, flags);
+	else if (vs->err)
+		ret = -vs_take_error(vs);
+	vs_settle(vs);
 	return ret;
 }
 
@@ -230,7 +229,9 @@ static long io_send(struct vsock *vs, const struct iovec *iov, size_t count,
 {
 	bool wait = !vs->nonblock && !(flags & MSG_DONTWAIT);
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN ||
+	if (unlikely(vs->depth == DEPTH_GIVEN && !vs->th->sleeping))
+		tx_push(vs);
+	if (vs->listener || !tx_is_ours(vs) ||
 	    (vs->giving && !vs_mine(vs) && !vs->tx_bytes &&
 	     vs->depth != DEPTH_LW))
 		return SHIM_PASS;
@@ -321,7 +322,7 @@ static long send_msg(struct vsock *vs, const struct msghdr *msg, int flags)
 {
 	if (msg->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
-	if (msg->msg_controllen && vs_mine(vs) && vs->depth != DEPTH_GIVEN)
+	if (msg->msg_controllen && vs_mine(vs) && tx_is_ours(vs))
 		return send_by_kernel(vs, !vs->nonblock, STAT_mat_option);
 	return send_vector(vs, msg->msg_iov, (int)msg->msg_iovlen, flags,
 			   false);
@@ -395,7 +396,7 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 {
 	long ret;
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN || len > SSIZE_MAX)
+	if (vs->listener || !tx_is_ours(vs) || len > SSIZE_MAX)
 		return SHIM_PASS;
 	ret = tx_put_file(vs, in_fd, offset, len);
 	if (ret != -EOPNOTSUPP || !vs_mine(vs))

@@ -123,7 +123,8 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 {
 	int ret;
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN)
+	if (vs->listener ||
+	    (vs->depth == DEPTH_GIVEN && (name != SO_ERROR || !vs->err)))
 		return SHIM_PASS;
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		ret = vs_take_error(vs);

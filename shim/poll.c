@@ -13,25 +13,25 @@
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
+#include "leftover.h"
 #include "ready.h"
 #include "tx.h"
 #include "vsock.h"
 
 static const struct timespec no_time;
 
-/* A set is readable for members that still have bytes read ahead; for the
- * rest the kernel's set is asked. */
-static int set_ready(struct epset *set, short events)
+/* A set that is polled is the kernel's, bytes that were read ahead included. */
+static int give_set(struct epset *set)
 {
-	struct lock *lock = ep_thread(set) ? ep_take(set) : NULL;
-	bool ready;
+	if (ep_thread(set))
+		ep_give(set, STAT_handover_poll);
+	return -1;
+}
 
-	if (!lock)
-		return -1;
-	ep_make_plain(set, STAT_handover_poll);
-	ready = ep_has_ready(set);
-	lock_give(lock);
-	return ready && events & POLLIN ? POLLIN : -1;
+/* Given back with nothing left in memory. */
+static bool is_kernels(const struct vsock *vs)
+{
+	return vs->depth == DEPTH_GIVEN && !leftover_any(vs);
 }
 
 /* What is true of a socket of ours; -1 when it is the kernel's. */
@@ -43,7 +43,7 @@ static int ready_of(int fd, short events)
 	long ret;
 
 	if (fd >= 0 && fd_lookup(fd, OBJ_SET))
-		return set_ready(fd_object(fd), events);
+		return give_set(fd_object(fd));
 	vs = fd >= 0 && fd_object(fd) ? entry_lock(fd, &ret) : NULL;
 	if (!vs)
 		return -1;
@@ -51,7 +51,7 @@ static int ready_of(int fd, short events)
 	if (vs_mine(vs) && vs->depth != DEPTH_GIVEN)
 		thread_reap_now(th);
 	/* The reap may have ended a handover: then it is the kernel's. */
-	if (fd_object(fd) != (void *)vs)
+	if (fd_object(fd) != (void *)vs || is_kernels(vs))
 		mask = -1;
 	else
 		mask = (int)vs_ready(vs) & (events | POLLERR | POLLHUP);
@@ -64,17 +64,17 @@ static int release(int fd)
 {
 	struct vsock *vs;
 	struct thread *th;
+	bool left;
 	long ret;
 
 	vs = fd >= 0 && fd_object(fd) ? entry_lock(fd, &ret) : NULL;
 	if (!vs)
 		return 0;
 	th = vs->th;
-	vs_give_back(vs, STAT_handover_poll);
-	if (fd_object(fd) == (void *)vs && vs_mine(vs) && !vs->rx_bytes)
-		thread_wait(th, 1000000, NULL);
+	vs_give_now(vs, STAT_handover_poll);
+	left = fd_object(fd) == (void *)vs && !is_kernels(vs);
 	lock_give(&th->lock);
-	return fd_object(fd) != NULL;
+	return left;
 }
 
 /* libc's headers say that poll() only writes to its array; we read it too. */

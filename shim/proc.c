@@ -10,8 +10,10 @@
 #include "epset.h"
 #include "handover.h"
 #include "init.h"
+#include "leftover.h"
 #include "proc.h"
 #include "rx.h"
+#include "tx.h"
 #include "vsock.h"
 
 /* --- fork ------------------------------------------------------------ */
@@ -90,7 +92,11 @@ static void inherit_socket(struct vsock *vs)
 		else
 			fd_set_object(fd, NULL);
 	}
+	leftover_free(vs);
+	tx_free(vs);
 	vs->ents = NULL;
+	vs->slot = -1;
+	vs->options = 0;
 	vs->rx = vs->tx = vs->fin = SLOT_IDLE;
 }
 

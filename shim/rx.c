@@ -174,8 +174,12 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 		part[msg.msg_iovlen++].iov_len = n - skip;
 		skip = 0;
 	}
-	ret = mp_call_recv(vs->th->ch, vs_file(vs), &msg,
-			   flags & (MSG_PEEK | MSG_TRUNC));
+	flags &= MSG_PEEK | MSG_TRUNC;
+	if (vs_mine(vs))
+		ret = mp_call_recv(vs->th->ch, vs_file(vs), &msg, flags);
+	else
+		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
+				     flags | MSG_DONTWAIT);
 	vs->rx_more = false;
 	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK))
 		vs->eof = true;
@@ -220,6 +224,18 @@ static bool may_read_directly(const struct vsock *vs)
 	       !vs->shut_rd && vs->depth != DEPTH_GIVEN;
 }
 
+/* Another thread's, which is outside its ring: a receive that waits there
+ * does not run meanwhile, and what it brought before is in memory. */
+static bool may_read_for_owner(struct vsock *vs)
+{
+	if (vs_mine(vs) || !vs->th->ch || vs->th->sleeping ||
+	    vs->depth == DEPTH_LW || vs->depth == DEPTH_GIVEN)
+		return false;
+	thread_dispatch(vs->th);
+	return !vs->rx_bytes && !vs->err && !vs->eof && !vs->reset &&
+	       !vs->shut_rd;
+}
+
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
@@ -232,8 +248,9 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 		vs_touch(vs);
 		return 0;
 	}
-	if (!may_read_directly(vs))
-		return -EAGAIN;
+	if (!may_read_directly(vs) && !may_read_for_owner(vs))
+		return vs->rx_bytes || vs->eof || vs->err || vs->reset ?
+			       rx_take(vs, iov, count, flags) : -EAGAIN;
 	ret = take_direct(vs, iov, count, 0, flags);
 	vs->eof_taken = vs->eof;
 	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
@@ -284,7 +301,8 @@ int rx_readable(struct vsock *vs)
 	int n = 0;
 
 	gather(vs);
-	if (!may_read_directly(vs))
+	if (!may_read_directly(vs) && !may_read_for_owner(vs) &&
+	    vs->depth != DEPTH_GIVEN)
 		return (int)vs->rx_bytes;
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);

@@ -43,6 +43,7 @@ enum obj_kind {
 };
 
 struct epset;
+struct leftover;
 struct listener;
 struct rx_piece;
 struct tx_chunk;
@@ -74,7 +75,7 @@ enum vs_depth {
 	DEPTH_LW,		/* a slot, no descriptor */
 	DEPTH_MATERIALISED,	/* a slot and a descriptor */
 	DEPTH_FD,		/* a descriptor */
-	DEPTH_GIVEN,		/* a descriptor and read-ahead, no requests */
+	DEPTH_GIVEN,		/* the kernel's; what is here ends here */
 };
 
 /* One request of a kind in flight per socket. */
@@ -111,6 +112,7 @@ struct vsock {
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
 	uint8_t giving;			/* 1 + enum stat_id of a handover */
+	bool hurry;			/* ... that others wait for */
 	uint8_t asked;			/* 1 + enum stat_id: make real */
 	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
 	uint16_t options;		/* option requests in flight */
@@ -134,6 +136,7 @@ struct vsock {
 	struct tx_chunk *tx_head, *tx_tail;
 
 	struct listener *listener;
+	struct leftover *left;		/* given, and readable from memory */
 	struct sockaddr_in6 peer, local;	/* or struct sockaddr_in */
 	uint8_t peer_len, local_len;		/* 0: unknown */
 	int nodelay;				/* TCP_NODELAY, -1: unknown */
@@ -181,6 +184,10 @@ struct thread {
 	struct list listeners;	/* listener.node */
 	struct list loose;
 	uint32_t served;	/* futex: counts what others asked for */
+	unsigned int askers;	/* threads that wait for that */
+	unsigned int lw_count;	/* sockets without a descriptor */
+	int tid;
+	bool away;		/* blocked in a call that we see */
 	struct list all;	/* in the process's list */
 	struct vsock *busy;	/* in the middle of a call: is not let go */
 	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;

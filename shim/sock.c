@@ -40,7 +40,9 @@ static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
 	if (!vs->listener || flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return SHIM_PASS;
 	vs->listener->flags = flags;
-	ret = vs_mine(vs) ? listener_take(vs, addr, len, flags) : -EAGAIN;
+	ret = listener_take(vs, addr, len, flags);
+	if (unlikely(vs->depth == DEPTH_GIVEN) && vs_settle(vs))
+		return ret == -EAGAIN ? SHIM_PASS : ret;
 	if (ret != -EAGAIN)
 		return ret;
 	ret = sys_call4(SYS_accept4, fd, addr, len, flags);
@@ -104,7 +106,7 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 		}
 		return SHIM_PASS;
 	}
-	if (vs->depth == DEPTH_GIVEN || how < SHUT_RD || how > SHUT_RDWR)
+	if (!tx_is_ours(vs) || how < SHUT_RD || how > SHUT_RDWR)
 		return vs->depth == DEPTH_LW ? -EINVAL : SHIM_PASS;
 	if (vs->reset)
 		return -ENOTCONN;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See thread.h. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -110,8 +111,8 @@ static void thread_ended(void *arg)
 	}
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		next = node->next;
-		vs_give_back(list_entry(node, struct vsock, owned),
-			     STAT_handover_thread);
+		vs_give_now(list_entry(node, struct vsock, owned),
+			    STAT_handover_thread);
 	}
 	if (list_empty(&th->socks))
 		close_channel(th);
@@ -171,6 +172,7 @@ struct thread *thread_get(int *why)
 	lock_give(&shim_lock);
 	if (!th)
 		return NULL;
+	th->tid = lock_self();
 	self_thread = th;
 	if (end_key_made)
 		pthread_setspecific(end_key, th);
@@ -306,6 +308,10 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	th->sleeping = false;
 	thread_dispatch(th);
 	look_again(th);
+	if (unlikely(th->askers)) {
+		update_all(th);
+		thread_served(th);
+	}
 	return ret;
 }
 
@@ -337,12 +343,38 @@ void thread_flush_out(struct thread *th)
 	}
 }
 
+void thread_served(struct thread *th)
+{
+	if (likely(!th->askers))
+		return;
+	__atomic_add_fetch(&th->served, 1, __ATOMIC_RELAXED);
+	sys_futex(&th->served, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
+/* Nobody else can get at a socket that has no descriptor while its thread is
+ * elsewhere, perhaps waiting for them. */
+static void materialise_all(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->life == VS_OPEN)
+			vs_materialise(vs, STAT_mat_block);
+	}
+	/* The next ones have to show again that they are used here only. */
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next)
+		list_entry(node, struct listener, node)->proven = 0;
+	thread_served(th);
+}
+
 void thread_before_block(void)
 {
 	struct thread *th = self_thread;
 
-	if (likely(!th) || (!thread_is_sending(th) && list_empty(&th->loose)) ||
-	    !*shim_alive)
+	if (likely(!th) || !thread_must_flush(th) || !*shim_alive)
 		return;
 	if (!lock_take(&th->lock))
 		return;
@@ -350,6 +382,33 @@ void thread_before_block(void)
 	 * FIN back, until its end was collected. */
 	if (th->ch)
 		thread_flush_out(th);
+	if (th->ch && thread_is_exposed(th))
+		materialise_all(th);
+	lock_give(&th->lock);
+}
+
+bool thread_leave(void)
+{
+	struct thread *th = self_thread;
+
+	if (likely(!th))
+		return false;
+	thread_before_block();
+	if (__libc_single_threaded || !lock_take(&th->lock))
+		return false;
+	th->away = true;
+	thread_served(th);
+	lock_give(&th->lock);
+	return true;
+}
+
+void thread_back(bool left)
+{
+	struct thread *th = self_thread;
+
+	if (likely(!left) || !th || !lock_take(&th->lock))
+		return;
+	th->away = false;
 	lock_give(&th->lock);
 }
 

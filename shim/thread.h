@@ -2,8 +2,6 @@
 /*
  * Threads that wait, and their channels.
  *
- * LIMIT: a set that one thread has waited on and others wait on later is given
- * back by the first: it must come back to one of its calls for that.
  * Owns: struct thread, the list of them, when a batch is flushed. Invariant:
  * only the thread itself enters its ring; others leave wants in its list
  * and wake it.
@@ -32,6 +30,27 @@ static inline void thread_set_sending(struct thread *th, bool sending)
 	__atomic_store_n(&th->sending, sending, __ATOMIC_RELAXED);
 }
 
+/* Counts its sockets without a descriptor; read as above. */
+static inline void thread_count_lw(struct thread *th, int by)
+{
+	__atomic_store_n(&th->lw_count, th->lw_count + (unsigned int)by,
+			 __ATOMIC_RELAXED);
+}
+
+/* Has it sockets that other threads may want and can't get at? */
+static inline bool thread_is_exposed(const struct thread *th)
+{
+	return __atomic_load_n(&th->lw_count, __ATOMIC_RELAXED) &&
+	       !__libc_single_threaded;
+}
+
+/* Is there anything to do before it blocks? */
+static inline bool thread_must_flush(const struct thread *th)
+{
+	return thread_is_sending(th) || !list_empty(&th->loose) ||
+	       thread_is_exposed(th);
+}
+
 /* The calling thread's channel, made at the first call; NULL and *why (-errno)
  * when none can be made. */
 struct thread *thread_get(int *why);
@@ -58,6 +77,14 @@ void thread_put_buffer(struct thread *th, unsigned int buffer);
 
 /* Before the calling thread blocks outside the shim: its output goes out. */
 void thread_before_block(void);
+
+/* The same around a call: meanwhile others do what the thread would. What
+ * thread_leave() said is for thread_back(). */
+bool thread_leave(void);
+void thread_back(bool left);
+
+/* What another thread asked for is done, or it may look again. */
+void thread_served(struct thread *th);
 
 /* Before the process or its thread ends: until the kernel has taken what is
  * queued, or for opts.linger_ms. */

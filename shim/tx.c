@@ -182,8 +182,14 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 		.msg_iov = (struct iovec *)iov, .msg_iovlen = count,
 	};
 	bool more = vs->corked || flags & MSG_MORE;
-	int ret = mp_call_send(vs->th->ch, vs_file(vs), &msg,
-			       more ? MSG_MORE : 0);
+	int ret;
+
+	flags = more ? MSG_MORE : 0;
+	if (vs_mine(vs))
+		ret = mp_call_send(vs->th->ch, vs_file(vs), &msg, flags);
+	else
+		ret = (int)sys_call3(SYS_sendmsg, vs->fd, &msg,
+				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (ret < 0 && ret != -EAGAIN) {
 		if (ret != -EFAULT && ret != -EINVAL) {
@@ -244,6 +250,15 @@ static void note_queued(struct vsock *vs, int flags)
 		flush_hot(vs->th);
 }
 
+/* The owner is blocked, perhaps for good: another thread's bytes must not
+ * wait for it. */
+static bool owner_is_away(const struct vsock *vs)
+{
+	return unlikely(vs->th->away) && !vs->th->sleeping && !vs_mine(vs) &&
+	       vs->depth != DEPTH_LW && vs->tx == SLOT_IDLE && !vs->tx_bytes &&
+	       !vs->kernel_full;
+}
+
 ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 	       int flags)
 {
@@ -257,6 +272,8 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 		err = send_error(vs);	/* of what went before */
 		return err ? err : put_direct(vs, iov, count, len, flags);
 	}
+	if (owner_is_away(vs))
+		return put_direct(vs, iov, count, len, flags);
 	room = make_room(vs);
 	for (i = 0; i < count && done < room; i++) {
 		size_t n = iov[i].iov_len;
@@ -349,6 +366,27 @@ void tx_arm(struct vsock *vs, bool close)
 	vs->held = more;
 	mp_send(vs->th->ch, vs->handle, vs_file(vs), iov, count,
 		more ? MSG_MORE : 0);
+}
+
+void tx_push(struct vsock *vs)
+{
+	struct iovec iov;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	while (vs->tx_bytes && vs->tx == SLOT_IDLE) {
+		struct tx_chunk *c = vs->tx_head;
+		long ret;
+
+		iov.iov_base = c->data + c->off;
+		iov.iov_len = c->len - c->off;
+		ret = sys_call3(SYS_sendmsg, vs->fd, &msg,
+				MSG_DONTWAIT | MSG_NOSIGNAL |
+				(c->next || vs->corked || vs->more ?
+					 MSG_MORE : 0));
+		if (ret == -EAGAIN)
+			return;
+		tx_done(vs, (int)ret);
+	}
 }
 
 /* Room again: an edge for who was told EAGAIN. */

@@ -30,6 +30,17 @@ void tx_done(struct vsock *vs, int result);
  * for the owner's thread. */
 bool tx_drain(struct vsock *vs);
 
+/* The same for any thread while the owner is outside its ring and nothing is
+ * in flight: by the descriptor. */
+void tx_push(struct vsock *vs);
+
+/* Do bytes of ours go before what is sent now? */
+static inline bool tx_is_ours(const struct vsock *vs)
+{
+	return vs->depth != DEPTH_GIVEN || vs->tx_bytes ||
+	       (vs->tx != SLOT_IDLE && !vs->tx_poll);
+}
+
 /* The kernel's own buffer is full: the tx slot waits for room in it. */
 void tx_kernel_full(struct vsock *vs);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See vsock.h. */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "epset.h"
@@ -37,6 +36,8 @@ struct vsock *vs_new(struct thread *th, enum vs_life life,
 	vs->nodelay = -1;
 	vs->handle = (uint32_t)handle;
 	vs->th = th;
+	if (depth == DEPTH_LW)
+		thread_count_lw(th, 1);
 	list_append(&th->socks, &vs->owned);
 	return vs;
 }
@@ -70,10 +71,14 @@ void vs_put(struct vsock *vs)
 		return;
 	if (vs->listener && vs->listener->armed_count)
 		return;
+	if (vs->depth == DEPTH_GIVEN && vs->slot >= 0)
+		return;		/* the owner closes it */
 	if (vs->listener)
 		listener_free(vs);
 	if (vs->life != VS_DEAD)
 		vs->life = VS_DEAD;
+	if (vs->depth == DEPTH_LW)
+		thread_count_lw(th, -1);
 	ep_forget(vs, -1);
 	rx_free(vs);
 	tx_free(vs);
@@ -82,7 +87,8 @@ void vs_put(struct vsock *vs)
 	list_remove(&vs->loose);
 	if (th->ch)
 		mp_unregister(th->ch, vs->handle);
-	vs->kind = OBJ_NONE;
+	/* Look-ups without the lock may just see it. */
+	__atomic_store_n(&vs->kind, OBJ_NONE, __ATOMIC_RELAXED);
 	pool_put(&th->socks_pool, vs);
 }
 
@@ -226,14 +232,41 @@ static void serve_asked(struct vsock *vs)
 
 	vs->asked = 0;
 	vs_materialise(vs, reason);
-	__atomic_add_fetch(&vs->th->served, 1, __ATOMIC_RELAXED);
-	sys_futex(&vs->th->served, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	thread_served(vs->th);
+}
+
+/* Closed after it was given back, with something still in the ring. */
+static void bury(struct vsock *vs)
+{
+	vs->refs = 1;		/* the last completion must not free it here */
+	if (vs->listener)
+		listener_stop(vs);
+	vs->refs = 0;
+	if (vs->rx == SLOT_ARMED)
+		vs_cancel_rx(vs);
+	if (vs->tx == SLOT_ARMED && vs->tx_poll) {
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+		vs->tx = SLOT_CANCELLING;
+	}
+	if (vs->slot >= 0 && !vs->rx && !vs->tx) {
+		mp_call_close(vs->th->ch,
+			      (struct mp_file){ .fd = vs->slot, .lw = true });
+		vs->slot = -1;
+	}
+	vs_put(vs);
 }
 
 void vs_update(struct vsock *vs)
 {
 	if (unlikely(vs->asked))
 		serve_asked(vs);
+	if (unlikely(vs->depth == DEPTH_GIVEN && vs->life != VS_CLOSING)) {
+		if (vs->life == VS_DEAD)
+			bury(vs);
+		else
+			vs_given_update(vs);
+		return;
+	}
 	switch (vs->life) {
 	case VS_LISTEN:
 		if (vs->giving)
@@ -384,9 +417,14 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 		break;
 	}
 	if (vs->life == VS_DEAD) {
+		if (vs->slot >= 0)
+			vs_touch(vs);
 		vs_put(vs);
 		return;
 	}
+	if (vs->depth == DEPTH_GIVEN && vs->life != VS_CLOSING &&
+	    vs != vs->th->busy && vs_settle(vs))
+		return;
 	if (!list_linked(&vs->update))
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)

@@ -15,6 +15,7 @@
 #include "epset.h"
 #include "handover.h"
 #include "init.h"
+#include "leftover.h"
 #include "listener.h"
 #include "vsock.h"
 
@@ -102,7 +103,7 @@ static void give_to_kernel(int fd)
 	if (!vs)
 		return;
 	th = vs->th;
-	vs_give_back(vs, STAT_handover_thread);
+	vs_give_now(vs, STAT_handover_thread);
 	lock_give(&th->lock);
 }
 
@@ -182,35 +183,70 @@ static long ctl_ours(struct epset *set, int op, int fd, struct vsock *vs,
 }
 
 /* A socket that we can't watch exactly: the kernel's from here on. */
-static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
-		      struct epoll_event *ev)
+static long ctl_odd(struct epset *set, int op, int fd, struct vsock *vs,
+		    struct epoll_event *ev)
 {
-	if (vs->depth != DEPTH_GIVEN) {
-		vs_give_back(vs, STAT_handover_blocking);
-		if (fd_object(fd) == (void *)vs)
-			return ctl_ours(set, op, fd, vs, ev);
-	}
+	vs_give_back(vs, STAT_handover_blocking);
+	if (fd_object(fd) == (void *)vs)
+		return ctl_ours(set, op, fd, vs, ev);
 	return SHIM_PASS;
 }
 
-/* A socket that another thread or another set's thread drives: the kernel can
- * watch it for both. */
-static void release_foreign(const struct epset *set, int fd)
+/* Is epoll_ctl() of this socket the kernel's, here or after it was given
+ * back? A hint: the lock is not held. */
+static bool is_foreign(const struct epset *set, const struct vsock *vs)
 {
-	struct vsock *vs;
+	return vs->th != ep_thread(set) || ep_is_plain(set) ||
+	       __atomic_load_n(&vs->depth, __ATOMIC_RELAXED) == DEPTH_GIVEN;
+}
+
+static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
+		      struct epoll_event *ev)
+{
+	int ret;
+
+	if (vs->depth != DEPTH_GIVEN) {
+		if (vs->th == set->th && ep_find(set, vs, fd))
+			return SHIM_PASS;	/* not yet given */
+		if (op == EPOLL_CTL_DEL || (op == EPOLL_CTL_MOD && ev))
+			return -ENOENT;
+		if (op == EPOLL_CTL_ADD && ev) {
+			ret = vs_give_now(vs, STAT_handover_thread);
+			if (ret < 0)
+				return ret;
+		}
+	}
+	if (fd_object(fd) != (void *)vs || vs->depth != DEPTH_GIVEN)
+		return SHIM_PASS;
+	return leftover_ctl(vs, set->fd, op, fd, ev);
+}
+
+/* A socket that another thread or another set's thread drives: the kernel can
+ * watch it for both. SHIM_PASS: it is not one, or not any more. */
+static long ctl_foreign(struct epset *set, int op, int fd,
+			struct epoll_event *ev)
+{
+	struct vsock *vs = fd_lookup(fd, OBJ_SOCK);
 	struct thread *th;
+	struct lock *lock;
 	long ret;
 
-	vs = fd_lookup(fd, OBJ_SOCK);
-	if (likely(!vs || vs->th == set->th))
-		return;
+	if (likely(!vs || !is_foreign(set, vs)))
+		return SHIM_PASS;
 	vs = entry_lock(fd, &ret);
 	if (!vs)
-		return;
+		return ret;
 	th = vs->th;
-	if (th != set->th && vs->depth != DEPTH_GIVEN)
-		vs_give_back(vs, STAT_handover_thread);
+	ret = ctl_given(set, op, fd, vs, ev);
 	lock_give(&th->lock);
+	lock = ret ? NULL : ep_take(set);
+	if (lock) {
+		set->has_foreign = true;
+		if (set->th && set->th != self_thread)
+			thread_wake(set->th);
+		lock_give(lock);
+	}
+	return ret;
 }
 
 static long ctl_socket(struct epset *set, int op, int fd,
@@ -224,10 +260,9 @@ static long ctl_socket(struct epset *set, int op, int fd,
 		return -EBADF;
 	if (vs->th != set->th)
 		return SHIM_PASS;
-	if (set->plain || !vs->nonblock ||
-	    (op != EPOLL_CTL_DEL && ev && ev->events & ~OUR_EVENTS) ||
-	    vs->depth == DEPTH_GIVEN)
-		return ctl_given(set, op, fd, vs, ev);
+	if (!vs->nonblock ||
+	    (op != EPOLL_CTL_DEL && ev && ev->events & ~OUR_EVENTS))
+		return ctl_odd(set, op, fd, vs, ev);
 	return ctl_ours(set, op, fd, vs, ev);
 }
 
@@ -254,15 +289,9 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 static long ctl_set(int op, int epfd, int fd, struct epoll_event *ev)
 {
 	struct epset *inner = fd_lookup(fd, OBJ_SET);
-	struct lock *lock;
 
-	if (inner && op == EPOLL_CTL_ADD && fd != epfd) {
-		lock = ep_take(inner);
-		if (lock) {
-			ep_make_plain(inner, STAT_handover_poll);
-			lock_give(lock);
-		}
-	}
+	if (inner && op == EPOLL_CTL_ADD && fd != epfd)
+		ep_give(inner, STAT_handover_poll);
 	return sys_epoll_ctl(epfd, op, fd, ev);
 }
 
@@ -299,7 +328,9 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	}
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
-	release_foreign(set, fd);
+	ret = ctl_foreign(set, op, fd, ev);
+	if (unlikely(ret != SHIM_PASS))
+		return (int)shim_return(ret);
 	lock = ep_take(set);
 	if (!lock)
 		return real.epoll_ctl(epfd, op, fd, ev);

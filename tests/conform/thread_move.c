@@ -130,8 +130,6 @@ static void t_moved_later(struct fix *f)
 	struct worker w;
 	char buf[8];
 
-	if (tap_preloaded())
-		tap_skip("LIMIT: bytes read ahead stay with the first thread");
 	worker_start(&w);
 	peer_write(f->peer, "here", 4);
 	server_read(f->ep, f->fd, buf, 4);

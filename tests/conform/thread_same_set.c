@@ -87,15 +87,11 @@ static void run(struct fix *f, bool oneshot)
 
 static void t_level(struct fix *f)
 {
-	if (tap_preloaded())
-		tap_skip("LIMIT: a third thread drove the set and is blocked");
 	run(f, false);
 }
 
 static void t_oneshot(struct fix *f)
 {
-	if (tap_preloaded())
-		tap_skip("LIMIT: a third thread drove the set and is blocked");
 	run(f, true);
 }
 
@@ -117,8 +113,6 @@ static void t_second_comes_late(struct fix *f)
 {
 	char buf[8];
 
-	if (tap_preloaded())
-		tap_skip("LIMIT: the first thread has read ahead and is blocked");
 	peer_write(f->peer, "unread", 6);
 	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	CHECK_EQ(send(f->fd, "first;", 6, 0), 6);
