@@ -70,6 +70,18 @@ static int wait_owner(struct vsock *vs, int *patience)
 	return *patience > 0 ? 0 : -EBUSY;
 }
 
+int vs_wait_rx(struct vsock *vs)
+{
+	int ret = 0, patience = ASK_MS;
+
+	while (!ret && vs->rx != SLOT_IDLE && !vs->rx_bytes && !vs->err &&
+	       vs->th->sleeping)
+		ret = wait_owner(vs, &patience);
+	if (!ret)
+		vs->th->busy = vs;
+	return ret;
+}
+
 static int ask_descriptor(struct vsock *vs, enum stat_id reason)
 {
 	int ret = 0, patience = ASK_MS;

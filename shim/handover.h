@@ -42,6 +42,11 @@ int vs_give_now(struct vsock *vs, enum stat_id reason);
 /* Of a given socket: ends it here when nothing is left. True: *vs* is gone. */
 bool vs_settle(struct vsock *vs);
 
+/* Of a given socket whose receive is still in its owner's ring: until it has
+ * ended there, what it brings must be read first. 0, -EBADF when *vs* is gone
+ * meanwhile, -EBUSY. Gives up the lock. */
+int vs_wait_rx(struct vsock *vs);
+
 /* Down, by the owner: what is still in the ring of a given socket. */
 void vs_given_update(struct vsock *vs);
 

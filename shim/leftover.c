@@ -186,6 +186,26 @@ static bool is_armed(int epfd, int stand_in)
 	return false;
 }
 
+void leftover_show(struct vsock *vs)
+{
+	struct leftover *l = vs->left;
+	unsigned int i;
+
+	if (!l || l->stand_in >= 0 || !leftover_any(vs) || !raise_stand_in(l))
+		return;
+	for (i = 0; i < l->count; i++) {
+		struct watch *w = &l->watch[i];
+		struct epoll_event memory, kernel;
+
+		/* One that has fired is told at its next EPOLL_CTL_MOD. */
+		if (w->ev.events & EPOLLONESHOT && !is_armed(w->epfd, w->fd))
+			continue;
+		split(w->fd, &w->ev, &memory, &kernel);
+		sys_epoll_ctl(w->epfd, EPOLL_CTL_MOD, w->fd, &kernel);
+		sys_epoll_ctl(w->epfd, EPOLL_CTL_ADD, l->stand_in, &memory);
+	}
+}
+
 void leftover_read(struct vsock *vs)
 {
 	struct leftover *l = vs->left;

@@ -23,6 +23,10 @@ bool leftover_any(const struct vsock *vs);
 int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
 		 const struct epoll_event *ev);
 
+/* Up: something came into memory after the socket was given back. Its owner
+ * was outside its ring, and found a receive that had begun meanwhile. */
+void leftover_show(struct vsock *vs);
+
 /* Nothing is left in memory: the sets watch the socket again. */
 void leftover_read(struct vsock *vs);
 

@@ -188,6 +188,12 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 	return ret;
 }
 
+ssize_t rx_direct(struct vsock *vs, const struct iovec *iov, size_t count,
+		  int flags)
+{
+	return take_direct(vs, iov, count, 0, flags);
+}
+
 /* Nothing is queued: brings in what the kernel has for us. Afterwards the
  * queue has bytes, or the request waits, or (rx idle) the kernel may be read
  * directly. */

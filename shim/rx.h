@@ -22,6 +22,11 @@ void rx_failed(struct vsock *vs, int err);
 ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		int flags);
 
+/* The same, past everything that is queued: what the kernel has. Not while
+ * the owner is in its ring with a receive. */
+ssize_t rx_direct(struct vsock *vs, const struct iovec *iov, size_t count,
+		  int flags);
+
 /* Bytes that recv() would return, as FIONREAD. */
 int rx_readable(struct vsock *vs);
 

@@ -6,6 +6,7 @@
 #include "epset.h"
 #include "fdtable.h"
 #include "handover.h"
+#include "leftover.h"
 #include "listener.h"
 #include "ready.h"
 #include "rx.h"
@@ -422,9 +423,12 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 		vs_put(vs);
 		return;
 	}
-	if (vs->depth == DEPTH_GIVEN && vs->life != VS_CLOSING &&
-	    vs != vs->th->busy && vs_settle(vs))
-		return;
+	if (unlikely(vs->depth == DEPTH_GIVEN && vs->life != VS_CLOSING)) {
+		leftover_show(vs);
+		thread_served(vs->th);
+		if (vs != vs->th->busy && vs_settle(vs))
+			return;
+	}
 	if (!list_linked(&vs->update))
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)
