@@ -14,6 +14,7 @@
 #include "handover.h"
 #include "rx.h"
 #include "tx.h"
+#include "user.h"
 #include "vsock.h"
 
 /* --- close ----------------------------------------------------------- */
@@ -261,6 +262,12 @@ static long fcntl_socket(struct vsock *vs, int fd, int cmd, long arg)
 	case F_SETFD:
 		vs->cloexec = arg & FD_CLOEXEC;
 		return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
+	case F_SETOWN:
+	case F_SETOWN_EX:
+	case F_SETSIG:
+		/* For SIGURG: urgent bytes are not for who reads ahead. */
+		vs_give_back(vs, STAT_handover_call);
+		return SHIM_PASS;
 	default:
 		ret = vs_materialise(vs, STAT_mat_option);
 		return ret ? ret : SHIM_PASS;
@@ -316,10 +323,29 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
 
 static long give_count(int *to, int n)
 {
-	if (!to)
+	if (user_bad(to, sizeof(*to)))
 		return -EFAULT;
 	*to = n;
 	return 0;
+}
+
+/* Of what was sent, what the peer does not have. */
+static long count_output(struct vsock *vs, unsigned long request, int *to)
+{
+	long ret, unsent = tx_unsent(vs);
+	int n = 0;
+
+	if (user_bad(to, sizeof(*to)))
+		return -EFAULT;
+	if (request == SIOCOUTQ && vs_mine(vs) && vs->depth == DEPTH_LW) {
+		ret = mp_call_outq(vs->th->ch, vs_file(vs));
+		if (ret >= 0)
+			return give_count(to, (int)(ret + unsent));
+	}
+	ret = vs_materialise(vs, STAT_mat_option);
+	if (!ret)
+		ret = sys_call3(SYS_ioctl, vs->fd, request, &n);
+	return ret ? ret : give_count(to, (int)(n + unsent));
 }
 
 static long ioctl_socket(struct vsock *vs, unsigned long request, void *arg)
@@ -332,19 +358,22 @@ static long ioctl_socket(struct vsock *vs, unsigned long request, void *arg)
 	case FIONREAD:
 		return give_count(arg, rx_readable(vs));
 	case FIONBIO:
-		return arg ? set_nonblock(vs, *(int *)arg) : -EFAULT;
+		if (user_bad(arg, sizeof(int)))
+			return -EFAULT;
+		return set_nonblock(vs, *(int *)arg);
 	case FIOCLEX:
 	case FIONCLEX:
 		vs->cloexec = request == FIOCLEX;
 		return vs->depth == DEPTH_LW ? 0 : SHIM_PASS;
 	case SIOCOUTQ:
-		if (vs_mine(vs) && vs->depth == DEPTH_LW) {
-			ret = mp_call_outq(vs->th->ch, vs_file(vs));
-			if (ret >= 0)
-				return give_count(arg, (int)ret +
-						  (int)vs->tx_bytes);
-		}
-		break;
+	case SIOCOUTQNSD:
+		return count_output(vs, request, arg);
+	case SIOCATMARK:
+	case SIOCSPGRP:
+	case FIOSETOWN:
+		/* Urgent bytes are not for who reads ahead. */
+		vs_give_back(vs, STAT_handover_call);
+		return SHIM_PASS;
 	}
 	ret = vs_materialise(vs, STAT_mat_option);
 	return ret ? ret : SHIM_PASS;

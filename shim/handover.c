@@ -207,6 +207,9 @@ bool vs_settle(struct vsock *vs)
  * queued to send goes out first. */
 static bool let_go(struct vsock *vs)
 {
+	if (vs->lowat > 1)
+		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &vs->lowat,
+			       sizeof(vs->lowat));
 	move_entries(vs);
 	__atomic_store_n(&vs->depth, DEPTH_GIVEN, __ATOMIC_RELAXED);
 	thread_served(vs->th);

@@ -14,6 +14,7 @@
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
+#include "user.h"
 #include "vsock.h"
 
 /* --- receiving ------------------------------------------------------- */
@@ -90,11 +91,28 @@ static long io_recv(struct vsock *vs, const struct iovec *iov, size_t count,
 	return rx_take(vs, iov, count, flags);
 }
 
+/* read() does not clamp its size before it looks at the address. */
+static long io_read(struct vsock *vs, const struct iovec *iov)
+{
+	if (user_beyond(iov->iov_base, iov->iov_len))
+		return -EFAULT;
+	return iov->iov_len ? io_recv(vs, iov, 1, 0) : 0;
+}
+
+static long io_recv_one(struct vsock *vs, void *buf, size_t len, int flags)
+{
+	struct iovec iov = { buf, user_count(len) };
+
+	if (user_beyond(buf, iov.iov_len))
+		return -EFAULT;
+	return io_recv(vs, &iov, 1, flags);
+}
+
 SHIM_EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
 	struct iovec iov = { buf, len };
 
-	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
+	SHIM_CALL(fd, io_read(vs, &iov),
 		  (entry_before_block(fd), real.read(fd, buf, len)));
 }
 
@@ -104,46 +122,43 @@ SHIM_EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 
 	if (len > size)
 		return real.__read_chk(fd, buf, len, size);
-	SHIM_CALL(fd, len ? io_recv(vs, &iov, 1, 0) : 0,
+	SHIM_CALL(fd, io_read(vs, &iov),
 		  real.__read_chk(fd, buf, len, size));
 }
 
 SHIM_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
-	struct iovec iov = { buf, len };
-
-	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
+	SHIM_CALL(fd, io_recv_one(vs, buf, len, flags),
 		  (entry_before_block(fd), real.recv(fd, buf, len, flags)));
 }
 
 SHIM_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size,
 			       int flags)
 {
-	struct iovec iov = { buf, len };
-
 	if (len > size)
 		return real.__recv_chk(fd, buf, len, size, flags);
-	SHIM_CALL(fd, io_recv(vs, &iov, 1, flags),
+	SHIM_CALL(fd, io_recv_one(vs, buf, len, flags),
 		  real.__recv_chk(fd, buf, len, size, flags));
 }
 
 /* TCP gives no address with data. */
-static long recv_from(struct vsock *vs, const struct iovec *iov, int flags,
+static long recv_from(struct vsock *vs, void *buf, size_t size, int flags,
 		      socklen_t *len)
 {
-	long ret = io_recv(vs, iov, 1, flags);
+	long ret = io_recv_one(vs, buf, size, flags);
 
-	if (ret >= 0 && len)
-		*len = 0;
+	if (ret < 0 || !len)
+		return ret;
+	if (user_bad(len, sizeof(*len)))
+		return -EFAULT;
+	*len = 0;
 	return ret;
 }
 
 SHIM_EXPORT ssize_t recvfrom(int fd, void *buf, size_t size, int flags,
 			     struct sockaddr *addr, socklen_t *len)
 {
-	struct iovec iov = { buf, size };
-
-	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
+	SHIM_CALL(fd, recv_from(vs, buf, size, flags, addr ? len : NULL),
 		  (entry_before_block(fd),
 		   real.recvfrom(fd, buf, size, flags, addr, len)));
 }
@@ -152,29 +167,26 @@ SHIM_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room,
 				   int flags, struct sockaddr *addr,
 				   socklen_t *len)
 {
-	struct iovec iov = { buf, size };
-
 	if (size > room)
 		return real.__recvfrom_chk(fd, buf, size, room, flags, addr,
 					   len);
-	SHIM_CALL(fd, recv_from(vs, &iov, flags, addr ? len : NULL),
+	SHIM_CALL(fd, recv_from(vs, buf, size, flags, addr ? len : NULL),
 		  real.__recvfrom_chk(fd, buf, size, room, flags, addr, len));
 }
 
 static long recv_vector(struct vsock *vs, const struct iovec *iov, int count,
 			int flags, bool is_readv)
 {
-	size_t sum = 0;
-	int i;
+	int i, err;
 
 	if (count < 0 || count > IOV_MAX)
 		return is_readv ? -EINVAL : -EMSGSIZE;
-	for (i = 0; i < count; i++) {
-		if (iov[i].iov_len > SSIZE_MAX - sum)
-			return -EINVAL;
-		sum += iov[i].iov_len;
-	}
-	if (!sum && is_readv)
+	err = user_check(iov, (size_t)count);
+	if (err)
+		return err;
+	for (i = 0; i < count && !iov[i].iov_len; i++)
+		;
+	if (i == count && is_readv)
 		return 0;
 	return io_recv(vs, iov, (size_t)count, flags);
 }
@@ -189,6 +201,8 @@ static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
 {
 	long ret;
 
+	if (user_bad(msg, sizeof(*msg)))
+		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
 	ret = recv_vector(vs, msg->msg_iov, (int)msg->msg_iovlen, flags, false);
@@ -206,33 +220,61 @@ SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 		  (entry_before_block(fd), real.recvmsg(fd, msg, flags)));
 }
 
-static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,
-		      unsigned int count, int flags)
+/* What is left of the time, which is looked at between two messages only.
+ * False when it is over. */
+static bool time_goes_on(struct timespec *left, int64_t end)
 {
+	int64_t ns = end - sys_now_ns();
+
+	if (ns < 0)
+		ns = 0;
+	left->tv_sec = ns / 1000000000;
+	left->tv_nsec = ns % 1000000000;
+	return ns > 0;
+}
+
+/* In the order of do_recvmmsg(): an error that waits comes first, one behind
+ * a message is kept for the next call. */
+static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,
+		      unsigned int count, int flags, struct timespec *time)
+{
+	int f = flags & ~MSG_WAITFORONE;
+	int64_t end = 0;
 	unsigned int i;
 	long ret = 0;
 
+	if (time && (time->tv_sec < 0 || time->tv_nsec < 0 ||
+		     time->tv_nsec > 999999999))
+		return -EINVAL;
+	if (time)
+		end = sys_now_ns() + time->tv_sec * 1000000000 + time->tv_nsec;
+	if (vs->depth != DEPTH_GIVEN && !vs->listener)
+		ret = -vs_take_error(vs);
+	if (!ret && count && user_bad(msgs, count * sizeof(*msgs)))
+		ret = -EFAULT;
+	if (ret)
+		return ret;
 	for (i = 0; i < count; i++) {
-		int f = flags & ~MSG_WAITFORONE;
-
-		if (i && flags & MSG_WAITFORONE)
-			f |= MSG_DONTWAIT;
 		ret = recv_msg(vs, &msgs[i].msg_hdr, f);
 		if (ret < 0)
 			break;
 		msgs[i].msg_len = (unsigned int)ret;
-		if (!ret) {
+		if (flags & MSG_WAITFORONE)
+			f |= MSG_DONTWAIT;
+		if (time && !time_goes_on(time, end)) {
 			i++;
 			break;
 		}
 	}
+	if (i && ret < 0 && ret != -EAGAIN && ret != SHIM_PASS && !vs->err)
+		vs->err = (int)-ret;
 	return i ? (long)i : ret;
 }
 
 SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 			 int flags, struct timespec *timeout)
 {
-	SHIM_CALL(fd, recv_mmsg(vs, msgs, count, flags),
+	SHIM_CALL(fd, recv_mmsg(vs, msgs, count, flags, timeout),
 		  real.recvmmsg(fd, msgs, count, flags, timeout));
 }
 
@@ -298,18 +340,25 @@ static inline long with_sigpipe(long ret, int flags)
 			with_sigpipe(ret_, flags));                       \
 	} while (0)
 
-SHIM_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+static long io_send_one(struct vsock *vs, const void *buf, size_t len,
+			int flags)
 {
 	struct iovec iov = { (void *)buf, len };
 
-	SHIM_SEND(fd, 0, io_send(vs, &iov, 1, 0), real.write(fd, buf, len));
+	if (user_beyond(buf, len))
+		return -EFAULT;
+	return io_send(vs, &iov, 1, flags);
+}
+
+SHIM_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+	SHIM_SEND(fd, 0, io_send_one(vs, buf, len, 0),
+		  real.write(fd, buf, len));
 }
 
 SHIM_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
-	struct iovec iov = { (void *)buf, len };
-
-	SHIM_SEND(fd, flags, io_send(vs, &iov, 1, flags),
+	SHIM_SEND(fd, flags, io_send_one(vs, buf, user_count(len), flags),
 		  real.send(fd, buf, len, flags));
 }
 
@@ -317,25 +366,20 @@ SHIM_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 SHIM_EXPORT ssize_t sendto(int fd, const void *buf, size_t size, int flags,
 			   const struct sockaddr *addr, socklen_t len)
 {
-	struct iovec iov = { (void *)buf, size };
-
-	SHIM_SEND(fd, flags, io_send(vs, &iov, 1, flags),
+	SHIM_SEND(fd, flags, io_send_one(vs, buf, user_count(size), flags),
 		  real.sendto(fd, buf, size, flags, addr, len));
 }
 
 static long send_vector(struct vsock *vs, const struct iovec *iov, int count,
 			int flags, bool is_writev)
 {
-	size_t sum = 0;
-	int i;
+	int err;
 
 	if (count < 0 || count > IOV_MAX)
 		return is_writev ? -EINVAL : -EMSGSIZE;
-	for (i = 0; i < count; i++) {
-		if (iov[i].iov_len > SSIZE_MAX - sum)
-			return -EINVAL;
-		sum += iov[i].iov_len;
-	}
+	err = user_check(iov, (size_t)count);
+	if (err)
+		return err;
 	return io_send(vs, iov, (size_t)count, flags);
 }
 
@@ -348,6 +392,8 @@ SHIM_EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 /* Ancillary data has a meaning that only the kernel knows. */
 static long send_msg(struct vsock *vs, const struct msghdr *msg, int flags)
 {
+	if (user_bad(msg, sizeof(*msg)))
+		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
 	if (msg->msg_controllen && vs_mine(vs) && tx_is_ours(vs))
@@ -361,7 +407,8 @@ static void before_pass(const struct msghdr *msg)
 {
 	struct cmsghdr *c;
 
-	if (likely(!msg || !msg->msg_controllen))
+	if (user_bad(msg, sizeof(*msg)) || likely(!msg->msg_controllen) ||
+	    user_bad(msg->msg_control, msg->msg_controllen))
 		return;
 	for (c = CMSG_FIRSTHDR(msg); c;
 	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
@@ -394,17 +441,36 @@ SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 		  real.sendmsg(fd, msg, flags));
 }
 
+static size_t vector_bytes(const struct msghdr *msg)
+{
+	size_t sum = 0, i;
+
+	for (i = 0; i < msg->msg_iovlen; i++)
+		sum += msg->msg_iov[i].iov_len;
+	return sum;
+}
+
 static long send_mmsg(struct vsock *vs, struct mmsghdr *msgs,
 		      unsigned int count, int flags)
 {
 	unsigned int i;
 	long ret = 0;
 
+	if (count > IOV_MAX)
+		count = IOV_MAX;
+	if (count && user_bad(msgs, count * sizeof(*msgs)))
+		return -EFAULT;
 	for (i = 0; i < count; i++) {
-		ret = send_msg(vs, &msgs[i].msg_hdr, flags);
-		if (ret == SHIM_PASS || ret < 0)
+		const struct msghdr *msg = &msgs[i].msg_hdr;
+
+		ret = send_msg(vs, msg, flags);
+		if (ret < 0)
 			break;
 		msgs[i].msg_len = (unsigned int)ret;
+		if ((size_t)ret < vector_bytes(msg)) {
+			i++;
+			break;	/* no room for the rest of it */
+		}
 	}
 	return i ? (long)i : ret;
 }

@@ -8,6 +8,7 @@
 #include "handover.h"
 #include "listener.h"
 #include "thread.h"
+#include "user.h"
 #include "vsock.h"
 
 /* Requests that may wait at once. More buy nothing: each enter accepts what
@@ -267,6 +268,7 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 		return -ENOMEM;
 	}
 	conn->slot = req->result;
+	conn->limits = vs->limits;
 	conn->nonblock = flags & SOCK_NONBLOCK;
 	conn->cloexec = flags & SOCK_CLOEXEC;
 	if (req->len <= sizeof(conn->peer)) {
@@ -295,6 +297,19 @@ static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
 	return fd;
 }
 
+/* Its name can't be told: the kernel ends the connection (do_accept()). */
+static int drop_first(struct vsock *vs)
+{
+	struct accept_req *req = list_entry(list_pop(&vs->listener->queue),
+					    struct accept_req, node);
+
+	drop_result(vs->th, req);
+	vs->listener->queued--;
+	free_req(vs->th, req);
+	vs_touch(vs);
+	return -EFAULT;
+}
+
 int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 		  int flags)
 {
@@ -304,9 +319,13 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 
 	if (!l->queued)
 		return -EAGAIN;
+	req = list_entry(l->queue.next, struct accept_req, node);
+	if (unlikely(addr && req->result >= 0 &&
+		     (user_bad(len, sizeof(*len)) ||
+		      user_bad(addr, (size_t)*len))))
+		return drop_first(vs);
 	if (addr && len && (int)*len < 0)
 		return -EINVAL;
-	req = list_entry(l->queue.next, struct accept_req, node);
 	if (req->result < 0)
 		ret = req->result == -ENFILE && req->direct ? -EAGAIN :
 							      req->result;
@@ -336,21 +355,24 @@ void listener_accepted_fd(struct vsock *vs, int fd)
 	vs->listener->streak++;
 }
 
-void listener_saw_registered(struct thread *th, int fd)
+struct vsock *listener_of(struct thread *th, int fd)
 {
 	struct list *node;
 
-	for (node = th->socks.next; node != &th->socks; node = node->next) {
-		struct vsock *vs = list_entry(node, struct vsock, owned);
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
 
-		if (!vs->listener)
-			continue;
-		if (vs->listener->last_fd == fd) {
-			vs->listener->last_fd = -1;
-			vs->listener->proven++;
-			return;
-		}
+		if (l->last_fd == fd)
+			return l->vs;
 	}
+	return NULL;
+}
+
+void listener_saw_registered(struct vsock *vs)
+{
+	vs->listener->last_fd = -1;
+	vs->listener->proven++;
 }
 
 /* The kernel wakes one waiter per connection (poll_exclusive): one that came

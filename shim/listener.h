@@ -78,7 +78,8 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 /* A descriptor was accepted past us or registered: does this thread use the
  * connections that it accepts? */
 void listener_accepted_fd(struct vsock *vs, int fd);
-void listener_saw_registered(struct thread *th, int fd);
+struct vsock *listener_of(struct thread *th, int fd);
+void listener_saw_registered(struct vsock *vs);
 
 /* Connections that are in no set when the thread goes to wait are for another
  * thread: they become descriptors, and so do the next ones. */

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "entry.h"
+#include "epset.h"
 #include "handover.h"
 #include "option.h"
 #include "tx.h"
+#include "user.h"
 #include "vsock.h"
 
 /* Integer options that the kernel takes on any connection when the value is
@@ -61,14 +63,137 @@ static long set_cork(struct vsock *vs, int value)
 	return 0;
 }
 
-/* Options that change what reading ahead means: the kernel's. */
+/* Options that change what reading ahead means, add messages to data or
+ * errors to a queue of their own: the kernel's. */
+static const struct {
+	int level, name;
+} kernels[] = {
+	{ SOL_SOCKET, SO_OOBINLINE },
+	{ SOL_SOCKET, SO_PEEK_OFF },
+	{ SOL_SOCKET, SO_SELECT_ERR_QUEUE },
+	{ SOL_SOCKET, SO_TIMESTAMP_OLD },
+	{ SOL_SOCKET, SO_TIMESTAMP_NEW },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_OLD },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_NEW },
+	{ SOL_SOCKET, SO_TIMESTAMPING_OLD },
+	{ SOL_SOCKET, SO_TIMESTAMPING_NEW },
+	{ SOL_SOCKET, SO_ZEROCOPY },
+	{ IPPROTO_IP, IP_RECVERR },
+	{ IPPROTO_IPV6, IPV6_RECVERR },
+	{ IPPROTO_TCP, TCP_INQ },
+	{ IPPROTO_TCP, TCP_REPAIR },
+	{ IPPROTO_TCP, TCP_ULP },
+	{ IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
+};
+
 static bool changes_reading(int level, int name)
 {
-	return (level == SOL_SOCKET &&
-		(name == SO_RCVLOWAT || name == SO_OOBINLINE)) ||
-	       (level == IPPROTO_TCP &&
-		(name == TCP_ULP || name == TCP_ZEROCOPY_RECEIVE ||
-		 name == TCP_REPAIR));
+	size_t i;
+
+	for (i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		if (kernels[i].level == level && kernels[i].name == name)
+			return true;
+	return false;
+}
+
+static int int_option(int fd, int level, int name, int if_unknown)
+{
+	int value = if_unknown;
+	socklen_t len = sizeof(value);
+
+	return sys_getsockopt(fd, level, name, &value, &len) < 0 ?
+		       if_unknown : value;
+}
+
+bool option_all_ours(int fd)
+{
+	return int_option(fd, SOL_SOCKET, SO_RCVLOWAT, 1) == 1 &&
+	       !int_option(fd, SOL_SOCKET, SO_OOBINLINE, 0) &&
+	       !int_option(fd, SOL_SOCKET, SO_TIMESTAMP, 0);
+}
+
+/* Linux 5.14; include/net/sock.h's SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK. */
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define SNDBUF_LOCK 1
+#define RCVBUF_LOCK 2
+
+struct option_limits option_default_limits(void)
+{
+	return (struct option_limits){
+		.send = opts.sndbuf, .receive = opts.readahead,
+	};
+}
+
+struct option_limits option_limits(int fd)
+{
+	struct option_limits limits = option_default_limits();
+	int set = int_option(fd, SOL_SOCKET, SO_BUF_LOCK, 0);
+	uint32_t size;
+
+	if (set & SNDBUF_LOCK) {
+		size = (uint32_t)int_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
+		limits.send = size < limits.send ? size : limits.send;
+	}
+	if (set & RCVBUF_LOCK) {
+		size = (uint32_t)int_option(fd, SOL_SOCKET, SO_RCVBUF, 0);
+		limits.receive = size < limits.receive ? size : limits.receive;
+	}
+	return limits;
+}
+
+/* A program that wants small buffers gets no large queue before them. */
+static long set_buffer(struct vsock *vs, int name, const void *val,
+		       socklen_t len)
+{
+	long ret = vs_materialise(vs, STAT_mat_option);
+
+	if (!ret)
+		ret = sys_setsockopt(vs->fd, SOL_SOCKET, name, val, len);
+	if (ret)
+		return ret;
+	vs->limits = option_limits(vs->fd);
+	vs_touch(vs);
+	return 0;
+}
+
+/* The kernel says what is possible, and then counts no more: bytes that we
+ * hold are none that it sees. */
+static long set_lowat(struct vsock *vs, const void *val, socklen_t len)
+{
+	int one = 1;
+	long ret = vs_materialise(vs, STAT_mat_option);
+
+	if (!ret)
+		ret = sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, val, len);
+	if (ret)
+		return ret;
+	vs->lowat = (uint32_t)int_option(vs->fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+	if (vs->lowat > 1)
+		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &one,
+			       sizeof(one));
+	vs->in_edge++;
+	vs_touch(vs);
+	ep_notify(vs);
+	return 0;
+}
+
+/* What connections inherit. */
+static long set_of_listener(struct vsock *vs, int level, int name,
+			    const void *val, socklen_t len)
+{
+	long ret;
+
+	if (changes_reading(level, name) ||
+	    (level == SOL_SOCKET && name == SO_RCVLOWAT))
+		vs_give_back(vs, STAT_handover_call);
+	if (level != SOL_SOCKET || (name != SO_SNDBUF && name != SO_RCVBUF))
+		return SHIM_PASS;
+	ret = sys_setsockopt(vs->fd, level, name, val, len);
+	if (!ret)
+		vs->limits = option_limits(vs->fd);
+	return ret;
 }
 
 static long need_descriptor(struct vsock *vs)
@@ -83,14 +208,20 @@ long option_set(struct vsock *vs, int level, int name, const void *val,
 {
 	int value;
 
-	if (vs->listener || vs->depth == DEPTH_GIVEN)
+	if (vs->listener)
+		return set_of_listener(vs, level, name, val, len);
+	if (vs->depth == DEPTH_GIVEN)
 		return SHIM_PASS;
 	if (changes_reading(level, name)) {
 		vs_give_back(vs, STAT_handover_call);
 		return SHIM_PASS;
 	}
-	if (!val || len < sizeof(value))
+	if (user_bad(val, sizeof(value)) || len < sizeof(value))
 		return need_descriptor(vs);
+	if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF))
+		return set_buffer(vs, name, val, len);
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT && !vs->giving)
+		return set_lowat(vs, val, len);
 	memcpy(&value, val, sizeof(value));
 	if (level == IPPROTO_TCP && name == TCP_CORK && vs_mine(vs))
 		return set_cork(vs, value != 0);
@@ -108,8 +239,6 @@ long option_set(struct vsock *vs, int level, int name, const void *val,
 
 static long give_int(int value, void *val, socklen_t *len)
 {
-	if (!val || !len)
-		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
 	if (*len > sizeof(value))
@@ -126,18 +255,25 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 	if (vs->listener ||
 	    (vs->depth == DEPTH_GIVEN && (name != SO_ERROR || !vs->err)))
 		return SHIM_PASS;
+	if (user_bad(val, sizeof(int)) || user_bad(len, sizeof(*len)))
+		return need_descriptor(vs);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		ret = vs_take_error(vs);
 		if (ret)
 			return give_int(ret, val, len);
 	}
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT && vs->lowat > 1)
+		return give_int((int)vs->lowat, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CORK)
 		return give_int(vs->corked, val, len);
 	if (level == IPPROTO_TCP && name == TCP_NODELAY && vs->nodelay >= 0 &&
 	    vs->depth == DEPTH_LW)
 		return give_int(vs->nodelay, val, len);
-	if (vs->depth != DEPTH_LW || level != SOL_SOCKET || !val || !len ||
-	    (int)*len < 0 || !vs_mine(vs) || !mp_caps(vs->th->ch)->sockopt)
+	/* It counts what was sent, not what is queued for the next flush. */
+	if (level == IPPROTO_TCP && name == TCP_INFO && vs_mine(vs))
+		tx_drain(vs);
+	if (vs->depth != DEPTH_LW || level != SOL_SOCKET || (int)*len < 0 ||
+	    !vs_mine(vs) || !mp_caps(vs->th->ch)->sockopt)
 		return need_descriptor(vs);
 	ret = mp_call_getsockopt(vs->th->ch, vs_file(vs), name, val,
 				 (int)*len);

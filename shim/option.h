@@ -4,12 +4,19 @@
  *
  * Owns: which options are ours (TCP_CORK, SO_ERROR), which may ride in the
  * batch because they can't fail, and which need the kernel's answer.
- * Called by: sock. The socket's lock is held. 0, -errno or SHIM_PASS.
+ * Called by: sock, wait. The socket's lock is held. 0, -errno or SHIM_PASS.
  */
 #ifndef SHIM_OPTION_H
 #define SHIM_OPTION_H
 
 #include "shim.h"
+
+/* Has the descriptor no option that only the kernel can follow? */
+bool option_all_ours(int fd);
+
+/* How much may be queued for it, as the sizes of its buffers say. */
+struct option_limits option_limits(int fd);
+struct option_limits option_default_limits(void);
 
 long option_get(struct vsock *vs, int level, int name, void *val,
 		socklen_t *len);

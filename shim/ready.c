@@ -9,7 +9,7 @@
 /* As sk_stream_is_writeable(): a third of the buffer must be free. */
 static bool has_room(const struct vsock *vs)
 {
-	return !vs->kernel_full && vs->tx_bytes <= opts.sndbuf / 3 * 2;
+	return !vs->kernel_full && vs->tx_bytes <= vs->limits.send / 3 * 2;
 }
 
 uint32_t vs_ready(const struct vsock *vs)
@@ -26,7 +26,7 @@ uint32_t vs_ready(const struct vsock *vs)
 		mask |= EPOLLHUP;
 	if (rd_shut)
 		mask |= READABLE | EPOLLRDHUP;
-	if (vs->rx_bytes)
+	if (vs->rx_bytes && vs->rx_bytes >= vs->lowat)
 		mask |= READABLE;
 	if (wr_shut || has_room(vs))
 		mask |= WRITABLE;

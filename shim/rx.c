@@ -7,6 +7,7 @@
 #include "epset.h"
 #include "rx.h"
 #include "thread.h"
+#include "user.h"
 #include "vsock.h"
 
 /* Received bytes: in a lent buffer of the channel, or copied behind. */
@@ -80,7 +81,7 @@ void rx_arrived(struct vsock *vs, const struct mp_event *ev)
 		vs->rx_head = piece;
 	vs->rx_tail = piece;
 	vs->rx_bytes += piece->len;
-	vs->in_edge++;
+	vs->in_edge += vs->rx_bytes >= vs->lowat;
 	stat_add(STAT_received, piece->len);
 	if (mp_buffers_low(vs->th->ch))
 		copy_out(vs, piece);
@@ -180,7 +181,7 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 	else
 		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
 				     flags | MSG_DONTWAIT);
-	vs->rx_more = false;
+	vs->rx_more &= (flags & MSG_PEEK) != 0;
 	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK))
 		vs->eof = true;
 	if (ret > 0)
@@ -221,7 +222,7 @@ static void gather(struct vsock *vs)
 			return;
 		vs_touch(vs);
 		thread_reap_now(vs->th);
-	} while (vs->rx_bytes > before && vs->rx_bytes < opts.readahead);
+	} while (vs->rx_bytes > before && vs->rx_bytes < vs_rx_limit(vs));
 }
 
 static bool may_read_directly(const struct vsock *vs)
@@ -266,6 +267,21 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 	return ret;
 }
 
+/* Behind what was queued: how many bytes more. */
+static size_t take_more(struct vsock *vs, const struct iovec *iov,
+			size_t count, size_t skip, int flags)
+{
+	ssize_t more = take_direct(vs, iov, count, skip, flags);
+
+	if (more > 0)
+		return (size_t)more;
+	if (more == 0 && !(flags & MSG_PEEK))
+		vs->in_edge++;	/* told at the next look */
+	else if (more < 0 && more != -EAGAIN && more != -EFAULT)
+		rx_failed(vs, (int)-more);
+	return 0;
+}
+
 ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		int flags)
 {
@@ -280,22 +296,24 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		thread_reap_now(vs->th);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
+	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
+		     vs->rx_bytes >= vs_rx_limit(vs))) {
+		/* Reading ahead had stopped: the kernel has the rest. */
+		vs_quiesce_rx(vs);
+		vs->rx_more = true;
+	}
+	if (unlikely(user_bad_parts(iov, count, vs->rx_bytes)) &&
+	    !(flags & MSG_TRUNC))
+		return -EFAULT;
 	got = copy_queue(vs, iov, count, flags);
-	if (flags & MSG_PEEK)
-		return (ssize_t)got;
-	consume(vs, got);
+	if (!(flags & MSG_PEEK))
+		consume(vs, got);
 	/* More is in the kernel and fits: a short read would mean that the
 	 * socket is drained (edge-triggered programs rely on it). */
-	if (got < want && vs->rx_more && may_read_directly(vs)) {
-		ssize_t more = take_direct(vs, iov, count, got, flags);
-
-		if (more > 0)
-			got += (size_t)more;
-		else if (more == 0)
-			vs->in_edge++;	/* told at the next look */
-		else if (more < 0 && more != -EAGAIN)
-			rx_failed(vs, (int)-more);
-	}
+	if (got < want && vs->rx_more && may_read_directly(vs))
+		got += take_more(vs, iov, count, got, flags);
+	if (flags & MSG_PEEK)
+		return (ssize_t)got;
 	vs_touch(vs);
 	if (vs->eof)
 		ep_notify(vs);
@@ -308,7 +326,7 @@ int rx_readable(struct vsock *vs)
 
 	gather(vs);
 	if (!may_read_directly(vs) && !may_read_for_owner(vs) &&
-	    vs->depth != DEPTH_GIVEN)
+	    vs->depth != DEPTH_GIVEN && !(vs_mine(vs) && vs->rx_poll))
 		return (int)vs->rx_bytes;
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);

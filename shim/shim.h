@@ -81,6 +81,11 @@ enum vs_depth {
 /* One request of a kind in flight per socket. */
 enum slot_state { SLOT_IDLE, SLOT_ARMED, SLOT_CANCELLING };
 
+/* Bytes that may be queued: SNDBUF and READAHEAD, or less. */
+struct option_limits {
+	uint32_t send, receive;
+};
+
 /*
  * A socket. Life, request slots, facts; readiness is derived (ready.h).
  * Invariant: freed when no number names it and every slot is idle.
@@ -129,6 +134,8 @@ struct vsock {
 	struct epent *ents;
 	uint32_t in_edge, out_edge;	/* counted arrivals and drains */
 
+	struct option_limits limits;
+	uint32_t lowat;			/* SO_RCVLOWAT: readable from here on */
 	struct rx_piece *rx_head, *rx_tail;
 	uint32_t rx_bytes;
 	uint32_t tx_bytes;		/* queued, in flight included */

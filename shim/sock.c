@@ -11,14 +11,26 @@
 #include "handover.h"
 #include "listener.h"
 #include "option.h"
+#include "rx.h"
 #include "tx.h"
+#include "user.h"
 #include "vsock.h"
+
+/* Never in order on what is connected, as the kernel will say. */
+SHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	SHIM_CALL(fd, SHIM_PASS, real.bind(fd, addr, len));
+}
 
 static long sock_listen(struct vsock *vs, int fd, int backlog)
 {
-	int ret = (int)sys_call3(SYS_listen, fd, backlog, 0);
+	int ret;
 
-	if (!ret && vs->listener) {
+	if (!vs->listener)
+		return SHIM_PASS;
+	ret = (int)sys_call3(SYS_listen, fd, backlog, 0);
+
+	if (!ret) {
 		vs->listener->stopped = false;
 		vs_touch(vs);
 	}
@@ -69,8 +81,14 @@ SHIM_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 /* connect(AF_UNSPEC) on a listener stops it; on a connection it is rare
  * enough to be the kernel's. */
-static long sock_connect(struct vsock *vs)
+static long sock_connect(struct vsock *vs, const struct sockaddr *addr,
+			 socklen_t len)
 {
+	/* Anything but this is refused, and changes nothing. */
+	if (len < sizeof(addr->sa_family) ||
+	    len > sizeof(struct sockaddr_storage) || user_bad(addr, len) ||
+	    addr->sa_family != AF_UNSPEC)
+		return SHIM_PASS;
 	if (vs->listener) {
 		listener_stop(vs);
 		listener_reset_queue(vs);
@@ -79,14 +97,16 @@ static long sock_connect(struct vsock *vs)
 		ep_notify(vs);
 		return SHIM_PASS;
 	}
+	/* What went before goes out; what was not read is lost. */
 	vs_quiesce(vs);
+	rx_free(vs);
 	vs_give_back(vs, STAT_handover_call);
 	return SHIM_PASS;
 }
 
 SHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	SHIM_CALL(fd, sock_connect(vs),
+	SHIM_CALL(fd, sock_connect(vs, addr, len),
 		  (entry_before_block(fd), real.connect(fd, addr, len)));
 }
 
@@ -142,8 +162,6 @@ SHIM_EXPORT int shutdown(int fd, int how)
 static long give_name(const void *name, socklen_t have, struct sockaddr *addr,
 		      socklen_t *len)
 {
-	if (!addr || !len)
-		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
 	memcpy(addr, name, *len < have ? *len : have);
@@ -156,7 +174,8 @@ static long give_name(const void *name, socklen_t have, struct sockaddr *addr,
 static long sock_getpeername(struct vsock *vs, struct sockaddr *addr,
 			     socklen_t *len)
 {
-	if (vs->depth != DEPTH_LW || !vs->peer_len)
+	if (vs->depth != DEPTH_LW || !vs->peer_len || user_bad(addr, 1) ||
+	    user_bad(len, sizeof(*len)))
 		return SHIM_PASS;
 	if (vs->reset || (vs->eof && vs->shut_wr)) {
 		long ret = vs_materialise(vs, STAT_mat_name);

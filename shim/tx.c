@@ -6,6 +6,7 @@
 #include "fdtable.h"
 #include "thread.h"
 #include "tx.h"
+#include "user.h"
 #include "vsock.h"
 
 /* A part of the queue. Two sizes: one for small responses, one for files and
@@ -151,6 +152,23 @@ bool tx_drain(struct vsock *vs)
 	return !vs->tx_bytes && vs->tx == SLOT_IDLE;
 }
 
+uint32_t tx_unsent(struct vsock *vs)
+{
+	if (!vs_mine(vs) || tx_drain(vs))
+		return vs->tx_bytes;
+	if (vs->tx == SLOT_ARMED && !vs->tx_poll) {
+		mp_cancel(vs->th->ch, vs->handle, MP_OP_SEND);
+		vs->tx = SLOT_CANCELLING;
+	}
+	while (vs->tx == SLOT_CANCELLING) {
+		mp_flush_reap(vs->th->ch);
+		thread_dispatch(vs->th);
+	}
+	vs_touch(vs);
+	thread_set_sending(vs->th, true);
+	return vs->tx_bytes;
+}
+
 /* 0 when sending is possible, or what send() says. */
 static int send_error(struct vsock *vs)
 {
@@ -165,7 +183,8 @@ static int send_error(struct vsock *vs)
 
 static size_t room_left(const struct vsock *vs)
 {
-	return vs->tx_bytes < opts.sndbuf ? opts.sndbuf - vs->tx_bytes : 0;
+	return vs->tx_bytes < vs->limits.send ?
+		       vs->limits.send - vs->tx_bytes : 0;
 }
 
 void tx_kernel_full(struct vsock *vs)
@@ -264,17 +283,24 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 {
 	size_t len = total(iov, count), room, done = 0, i;
 	int err = send_error(vs);
+	bool bad;
 
 	if (err || !len)
 		return err;
-	if (len >= DIRECT_MIN && vs_mine(vs) && !vs->kernel_full &&
-	    vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
+	bad = user_bad_parts(iov, count, len);
+	if (unlikely(bad && !vs_mine(vs)))
+		return -EFAULT;
+	/* The kernel finds out how far a bad address can be read. */
+	if ((len >= DIRECT_MIN || unlikely(bad)) && vs_mine(vs) &&
+	    !vs->kernel_full && vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
 		err = send_error(vs);	/* of what went before */
 		return err ? err : put_direct(vs, iov, count, len, flags);
 	}
 	if (owner_is_away(vs))
 		return put_direct(vs, iov, count, len, flags);
 	room = make_room(vs);
+	if (unlikely(bad && room))
+		return -EFAULT;
 	for (i = 0; i < count && done < room; i++) {
 		size_t n = iov[i].iov_len;
 
@@ -393,7 +419,7 @@ void tx_push(struct vsock *vs)
 static void room_again(struct vsock *vs)
 {
 	if (vs->no_space && !vs->kernel_full &&
-	    vs->tx_bytes <= opts.sndbuf / 3 * 2) {
+	    vs->tx_bytes <= vs->limits.send / 3 * 2) {
 		vs->no_space = false;
 		vs->out_edge++;
 	}

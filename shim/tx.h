@@ -41,6 +41,10 @@ static inline bool tx_is_ours(const struct vsock *vs)
 	       (vs->tx != SLOT_IDLE && !vs->tx_poll);
 }
 
+/* How much of what is queued has not reached the kernel's socket: a send that
+ * waits for room is ended for that. */
+uint32_t tx_unsent(struct vsock *vs);
+
 /* The kernel's own buffer is full: the tx slot waits for room in it. */
 void tx_kernel_full(struct vsock *vs);
 

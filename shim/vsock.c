@@ -8,6 +8,7 @@
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
+#include "option.h"
 #include "ready.h"
 #include "rx.h"
 #include "thread.h"
@@ -35,6 +36,8 @@ struct vsock *vs_new(struct thread *th, enum vs_life life,
 	vs->slot = -1;
 	vs->refs = 1;
 	vs->nodelay = -1;
+	vs->limits = option_default_limits();
+	vs->lowat = 1;
 	vs->handle = (uint32_t)handle;
 	vs->th = th;
 	if (depth == DEPTH_LW)
@@ -99,7 +102,7 @@ void vs_put(struct vsock *vs)
 static bool wants_recv(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < opts.readahead;
+	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < vs_rx_limit(vs);
 }
 
 /* A connection that is not read any more must still report a hang-up.
@@ -109,7 +112,7 @@ static bool wants_hangup(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
 	       vs->depth != DEPTH_GIVEN && !vs->polled &&
-	       vs->rx_bytes >= opts.readahead;
+	       vs->rx_bytes >= vs_rx_limit(vs);
 }
 
 void vs_cancel_rx(struct vsock *vs)

@@ -25,6 +25,12 @@ static inline bool vs_mine(const struct vsock *vs)
 	return vs->th && vs->th == self_thread;
 }
 
+/* Queued bytes at which reading ahead ends. */
+static inline uint32_t vs_rx_limit(const struct vsock *vs)
+{
+	return vs->limits.receive > vs->lowat ? vs->limits.receive : vs->lowat;
+}
+
 /* A socket for number *fd*, driven by *th*; NULL without memory. */
 struct vsock *vs_new(struct thread *th, enum vs_life life,
 		     enum vs_depth depth, int fd);

@@ -17,6 +17,8 @@
 #include "init.h"
 #include "leftover.h"
 #include "listener.h"
+#include "option.h"
+#include "user.h"
 #include "vsock.h"
 
 static long made_set(int fd)
@@ -69,16 +71,18 @@ static bool is_adoptable(int fd, enum vs_life *life)
 /* 1 when the descriptor is ours now, 0 when it stays the kernel's. */
 static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 {
+	struct vsock *vs, *from = listener_of(set->th, fd);
 	enum vs_life life;
-	struct vsock *vs;
 
 	if (set->plain || fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX ||
-	    ev->events & ~OUR_EVENTS || !is_adoptable(fd, &life))
+	    ev->events & ~OUR_EVENTS || !is_adoptable(fd, &life) ||
+	    (!from && !option_all_ours(fd)))
 		return 0;
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
 	if (!vs)
 		return 0;
 	vs->nonblock = true;
+	vs->limits = from ? from->limits : option_limits(fd);
 	if ((life == VS_LISTEN && listener_open(vs) < 0) ||
 	    ep_add(set, vs, fd, ev) < 0) {
 		vs->refs = 0;
@@ -88,8 +92,8 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	}
 	fd_set_object(fd, vs);
 	stat_inc(STAT_adopted);
-	if (life == VS_OPEN)
-		listener_saw_registered(set->th, fd);
+	if (from)
+		listener_saw_registered(from);
 	return 1;
 }
 
@@ -167,7 +171,7 @@ static long ctl_ours(struct epset *set, int op, int fd, struct vsock *vs,
 
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return -EINVAL;
-	if (op != EPOLL_CTL_DEL && !ev)
+	if (op != EPOLL_CTL_DEL && user_bad(ev, sizeof(*ev)))
 		return -EFAULT;
 	if (op == EPOLL_CTL_ADD ? !!e : !e)
 		return e ? -EEXIST : -ENOENT;
@@ -261,7 +265,8 @@ static long ctl_socket(struct epset *set, int op, int fd,
 	if (vs->th != set->th)
 		return SHIM_PASS;
 	if (!vs->nonblock ||
-	    (op != EPOLL_CTL_DEL && ev && ev->events & ~OUR_EVENTS))
+	    (op != EPOLL_CTL_DEL && !user_bad(ev, sizeof(*ev)) &&
+	     ev->events & ~OUR_EVENTS))
 		return ctl_odd(set, op, fd, vs, ev);
 	return ctl_ours(set, op, fd, vs, ev);
 }
@@ -271,7 +276,8 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 {
 	long ret;
 
-	if (op == EPOLL_CTL_ADD && ev && set->th && adopt(set, fd, ev)) {
+	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) && set->th &&
+	    adopt(set, fd, ev)) {
 		thread_wake(set->th);
 		return 0;
 	}
@@ -440,7 +446,7 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 
 	if (max <= 0 || (size_t)max > INT_MAX / sizeof(*events))
 		return -EINVAL;
-	if (!events)
+	if (user_bad(events, (size_t)max * sizeof(*events)))
 		return -EFAULT;
 	if (!lock_take(&th->lock))
 		return -EINTR;
