@@ -59,6 +59,9 @@ TLIB	:= $(call names,tests/lib)
 FAKE	:= $(call names,tests/fake)
 UNIT	:= $(call names,tests/unit)
 TOOLS	:= $(call names,tests/tools)
+# lib*.c become shared objects to preload, static_*.c static programs.
+TOOL_LIBS := $(filter lib%,$(TOOLS))
+TOOL_BINS := $(filter-out lib%,$(TOOLS))
 FUZZ	:= $(call names,tests/fuzz)
 SYMBOLS	:= $(wildcard shim/symbols.def)
 
@@ -221,11 +224,17 @@ $(BUILD)/tests/conform/%: $(BUILD)/obj/tests/conform/%.o \
 	$(call link,)
 
 $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/obj/libtest.a
-	$(call link,)
+	$(call link,$(if $(filter static_%,$(*F)),-static-pie))
+
+$(BUILD)/tests/tools/%.so: tests/tools/%.c $(BUILD)/flags
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -fPIC -shared -Wl,-z,now -o $@ $< -ldl
 
 # --- checking ----------------------------------------------------------------
 
-tools: $(TOOLS:%=$(BUILD)/tests/tools/%)
+tools: $(TOOL_BINS:%=$(BUILD)/tests/tools/%) \
+       $(TOOL_LIBS:%=$(BUILD)/tests/tools/%.so)
 	@:
 
 run	= @+MAKE='$(MAKE)' scripts/check

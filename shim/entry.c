@@ -63,8 +63,16 @@ long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret)
 		if (err)
 			ret = err;
 	}
+	if (unlikely(shim_ending))
+		entry_flush(th);
 	lock_give(&th->lock);
 	return ret;
+}
+
+void entry_flush(struct thread *th)
+{
+	if (th == self_thread && th->ch)
+		thread_flush_out(th);
 }
 
 void entry_make_real(int fd)

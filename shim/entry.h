@@ -25,6 +25,9 @@ struct vsock *entry_lock(int fd, long *ret);
  * lightweight socket gets one now. What the call returns, or SHIM_PASS. */
 long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret);
 
+/* After our destructor nobody else will flush. */
+void entry_flush(struct thread *th);
+
 /* A number that libc is about to look at: it must be real. */
 void entry_make_real(int fd);
 

@@ -42,6 +42,8 @@ static long close_number(int fd)
 			return ret;
 		th = vs->th;
 		ret = entry_close(vs, fd);
+		if (unlikely(shim_ending))
+			entry_flush(th);
 		lock_give(&th->lock);
 		return ret;
 	case OBJ_PLAIN:

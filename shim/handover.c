@@ -152,6 +152,8 @@ static void forget_numbers(struct vsock *vs)
 	}
 }
 
+static const struct linger no_linger;
+
 /* From now on the kernel's sets report it. */
 static void move_entries(struct vsock *vs)
 {
@@ -192,6 +194,12 @@ bool vs_settle(struct vsock *vs)
 	}
 	if (leftover_any(vs))
 		return false;
+	if (unlikely(vs->rst_close) && vs->life == VS_OPEN) {
+		/* Read after all. */
+		vs->rst_close = false;
+		sys_setsockopt(vs->fd, SOL_SOCKET, SO_LINGER, &no_linger,
+			       sizeof(no_linger));
+	}
 	leftover_read(vs);
 	if (in_ring(vs))
 		return false;
@@ -214,6 +222,17 @@ static bool let_go(struct vsock *vs)
 	__atomic_store_n(&vs->depth, DEPTH_GIVEN, __ATOMIC_RELAXED);
 	thread_served(vs->th);
 	return vs_settle(vs);
+}
+
+void vs_end_unread(struct vsock *vs)
+{
+	static const struct linger rst = { .l_onoff = 1 };
+
+	if (vs->depth != DEPTH_GIVEN || !vs->rx_bytes || vs->shared ||
+	    vs->rst_close)
+		return;
+	vs->rst_close = true;
+	sys_setsockopt(vs->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 }
 
 bool vs_give_step(struct vsock *vs)

@@ -50,4 +50,8 @@ int vs_wait_rx(struct vsock *vs);
 /* Down, by the owner: what is still in the ring of a given socket. */
 void vs_given_update(struct vsock *vs);
 
+/* The process ends and the program has not read all: the kernel, which does
+ * not know of it, must end the connection with a reset. */
+void vs_end_unread(struct vsock *vs);
+
 #endif

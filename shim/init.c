@@ -135,7 +135,7 @@ static void write_stats(void)
 	sys_close(fd);
 }
 
-void init_end(void)
+static void end(bool last)
 {
 	static bool done;
 
@@ -144,13 +144,21 @@ void init_end(void)
 		return;
 	done = true;
 	if (!list_empty(&shim_threads))
-		thread_drain_all();
+		thread_drain_all(last);
 	write_stats();
+	if (!last)
+		thread_give_all();
 }
 
+void init_end(void)
+{
+	end(true);
+}
+
+/* Those of other libraries may run after this one. */
 __attribute__((destructor)) static void unload(void)
 {
-	init_end();
+	end(false);
 }
 
 /* --- the start ------------------------------------------------------- */

@@ -228,6 +228,9 @@ extern bool shim_shared;
 /* This process has called vfork(). */
 extern bool shim_vforked;
 
+/* Our destructor has run: every call is flushed at once. */
+extern bool shim_ending;
+
 /* errno is written here only. */
 long shim_return(long ret);
 

@@ -17,6 +17,7 @@
 struct lock shim_lock;
 bool shim_shared;
 bool shim_vforked;
+bool shim_ending;
 struct list shim_threads = LIST_INIT(shim_threads);
 __thread struct thread *self_thread;
 __thread int lock_self_id;
@@ -446,11 +447,38 @@ static void close_all(struct thread *th)
 	}
 }
 
-static void drain_own(struct thread *th, int64_t deadline)
+/* Destructors of other libraries may still use a connection, and the kernel
+ * ends it with the process: they become what they are without us. */
+static void give_all(struct thread *th)
+{
+	struct list *node, *next;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->life == VS_OPEN)
+			vs_give_start(vs, STAT_handover_thread);
+	}
+	for (node = th->socks.next; node != &th->socks; node = next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		next = node->next;
+		if (vs->life > VS_OPEN)
+			continue;
+		if (vs_give_now(vs, STAT_handover_thread) < 0)
+			vs_close(vs);
+		else if (vs->kind == OBJ_SOCK && vs->life == VS_OPEN)
+			vs_end_unread(vs);
+	}
+	thread_flush_out(th);
+}
+
+static void drain_own(struct thread *th, int64_t deadline, bool last)
 {
 	int64_t left;
 
-	close_all(th);
+	if (last)
+		close_all(th);
 	for (;;) {
 		thread_reap_now(th);
 		left = deadline - sys_now_ns();
@@ -473,7 +501,18 @@ static void drain_foreign(struct thread *th, int64_t deadline)
 	}
 }
 
-void thread_drain_all(void)
+void thread_give_all(void)
+{
+	struct thread *th = self_thread;
+
+	shim_ending = true;
+	if (!th || !th->ch || !lock_take(&th->lock))
+		return;
+	give_all(th);
+	lock_give(&th->lock);
+}
+
+void thread_drain_all(bool last)
 {
 	int64_t deadline = sys_now_ns() + opts.linger_ms * 1000000ll;
 	struct list *node;
@@ -485,7 +524,7 @@ void thread_drain_all(void)
 		if (!th->ch || !lock_take(&th->lock))
 			continue;
 		if (th == self_thread)
-			drain_own(th, deadline);
+			drain_own(th, deadline, last);
 		else
 			drain_foreign(th, deadline);
 		lock_give(&th->lock);

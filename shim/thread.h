@@ -88,6 +88,9 @@ void thread_served(struct thread *th);
 
 /* Before the process or its thread ends: until the kernel has taken what is
  * queued, or for opts.linger_ms. */
-void thread_drain_all(void);
+void thread_drain_all(bool last);
+
+/* The program goes on without us, in destructors. */
+void thread_give_all(void);
 
 #endif
