@@ -203,3 +203,71 @@ SHIM_EXPORT int pclose(FILE *stream)
 {
 	AFTER_FLUSH(real.pclose(stream));
 }
+
+SHIM_EXPORT int lockf(int fd, int cmd, off_t len)
+{
+	AFTER_FLUSH(real.lockf(fd, cmd, len));
+}
+
+SHIM_EXPORT int lockf64(int fd, int cmd, off64_t len)
+{
+	AFTER_FLUSH(real.lockf64(fd, cmd, len));
+}
+
+/* On a socket the kernel says EINVAL. */
+SHIM_EXPORT int fsync(int fd)
+{
+	thread_before_block();
+	SHIM_CALL(fd, SHIM_PASS, real.fsync(fd));
+}
+
+SHIM_EXPORT int fdatasync(int fd)
+{
+	thread_before_block();
+	SHIM_CALL(fd, SHIM_PASS, real.fdatasync(fd));
+}
+
+SHIM_EXPORT ssize_t msgrcv(int id, void *msg, size_t size, long type,
+			   int flags)
+{
+	AFTER_FLUSH(real.msgrcv(id, msg, size, type, flags));
+}
+
+SHIM_EXPORT int semop(int id, struct sembuf *ops, size_t count)
+{
+	AFTER_FLUSH(real.semop(id, ops, count));
+}
+
+SHIM_EXPORT ssize_t mq_receive(mqd_t mq, char *msg, size_t size,
+			       unsigned int *priority)
+{
+	AFTER_FLUSH(real.mq_receive(mq, msg, size, priority));
+}
+
+SHIM_EXPORT ssize_t mq_timedreceive(mqd_t mq, char *msg, size_t size,
+				    unsigned int *priority,
+				    const struct timespec *end)
+{
+	AFTER_FLUSH(real.mq_timedreceive(mq, msg, size, priority, end));
+}
+
+SHIM_EXPORT int thrd_sleep(const struct timespec *wait, struct timespec *left)
+{
+	AFTER_FLUSH(real.thrd_sleep(wait, left));
+}
+
+SHIM_EXPORT int thrd_join(thrd_t thread, int *result)
+{
+	AFTER_FLUSH(real.thrd_join(thread, result));
+}
+
+SHIM_EXPORT int cnd_wait(cnd_t *cond, mtx_t *mutex)
+{
+	AFTER_FLUSH(real.cnd_wait(cond, mutex));
+}
+
+SHIM_EXPORT int cnd_timedwait(cnd_t *cond, mtx_t *mutex,
+			      const struct timespec *end)
+{
+	AFTER_FLUSH(real.cnd_timedwait(cond, mutex, end));
+}

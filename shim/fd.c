@@ -311,6 +311,8 @@ static long fcntl_number(int fd, int cmd, long arg)
 	va_end(ap);                                                       \
 	if (unlikely(fd_object(fd)))                                      \
 		ret = fcntl_number(fd, cmd, (long)arg);                   \
+	else if (unlikely(cmd == F_SETLKW || cmd == F_OFD_SETLKW))        \
+		thread_before_block();                                    \
 	return ret == SHIM_PASS ? libc(fd, cmd, arg) : (int)shim_return(ret)
 
 SHIM_EXPORT int fcntl(int fd, int cmd, ...)
@@ -437,6 +439,18 @@ SHIM_EXPORT int __fxstat(int version, int fd, struct stat *st)
 SHIM_EXPORT int __fxstat64(int version, int fd, struct stat64 *st)
 {
 	STAT_BODY(fd, real.__fxstat64(version, fd, st));
+}
+
+SHIM_EXPORT int isfdtype(int fd, int type)
+{
+	STAT_BODY(fd, real.isfdtype(fd, type));
+}
+
+SHIM_EXPORT int sockatmark(int fd)
+{
+	int at;
+
+	return ioctl(fd, SIOCATMARK, &at) ? -1 : at;
 }
 
 SHIM_EXPORT int fstatat(int fd, const char *path, struct stat *st, int flags)

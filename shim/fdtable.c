@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See fdtable.h. */
 #include <errno.h>
+#include <string.h>
 
 #include "fdtable.h"
 
@@ -66,11 +67,41 @@ void fd_unhide(int fd)
 	fd_set_object(fd, NULL);
 }
 
-/* O_PATH: read, write, epoll_ctl and ioctl say EBADF on every copy. */
+/* "/proc/self/fd/N" */
+static void name_of_number(char *to, int fd)
+{
+	static const char directory[] = "/proc/self/fd/";
+	char digits[12];
+	int n = 0;
+
+	memcpy(to, directory, sizeof(directory) - 1);
+	to += sizeof(directory) - 1;
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (n)
+		*to++ = digits[--n];
+	*to = '\0';
+}
+
+/* O_PATH: read, write, epoll_ctl and ioctl say EBADF on every copy. Of a
+ * socket, so that stat() and /proc/PID/fd show one, and so that it is no
+ * directory for openat(). */
 static int open_anchor(void)
 {
-	int fd = sys_open("/", O_PATH | O_CLOEXEC);
+	int fd = -ENOENT, sock;
+	char path[32];
 
+	sock = (int)sys_call3(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC,
+			      0);
+	if (sock >= 0) {
+		name_of_number(path, sock);
+		fd = sys_open(path, O_PATH | O_CLOEXEC);
+		sys_close(sock);
+	}
+	if (fd < 0)		/* without /proc */
+		fd = sys_open("/", O_PATH | O_CLOEXEC);
 	if (fd >= 0)
 		anchor = fd_hide(fd);
 	return fd < 0 ? fd : 0;

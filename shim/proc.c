@@ -250,7 +250,9 @@ __asm__(".globl vfork\n"
 	"	call proc_before_vfork\n"
 	"	addq $8, %rsp\n"
 	"	jmp *%rax\n"
-	".size vfork, . - vfork\n");
+	".size vfork, . - vfork\n"
+	".globl __vfork\n"
+	".set __vfork, vfork\n");
 #elif defined(__aarch64__)
 __asm__(".globl vfork\n"
 	".type vfork, %function\n"
@@ -259,7 +261,9 @@ __asm__(".globl vfork\n"
 	"	bl proc_before_vfork\n"
 	"	ldp x29, x30, [sp], #16\n"
 	"	br x0\n"
-	".size vfork, . - vfork\n");
+	".size vfork, . - vfork\n"
+	".globl __vfork\n"
+	".set __vfork, vfork\n");
 #endif
 
 __attribute__((used)) void *proc_before_vfork(void)

@@ -9,7 +9,10 @@
 #ifndef SHIM_REAL_H
 #define SHIM_REAL_H
 
+#include <aio.h>
 #include <fcntl.h>
+#include <mqueue.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -21,14 +24,17 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/msg.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +50,28 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *wait,
 		const sigset_t *mask, size_t size);
 int __fxstat(int version, int fd, struct stat *st);
 int __fxstat64(int version, int fd, struct stat64 *st);
+int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+
+ssize_t __read(int fd, void *buf, size_t len);
+ssize_t __write(int fd, const void *buf, size_t len);
+ssize_t __send(int fd, const void *buf, size_t len, int flags);
+int __connect(int fd, const struct sockaddr *addr, socklen_t len);
+int __close(int fd);
+int __fcntl(int fd, int cmd, ...);
+int __dup2(int fd, int to);
+off_t __lseek(int fd, off_t off, int whence);
+ssize_t __pread64(int fd, void *buf, size_t len, off64_t off);
+ssize_t __pwrite64(int fd, const void *buf, size_t len, off64_t off);
+int __poll(struct pollfd *fds, nfds_t count, int timeout);
+int __select(int count, fd_set *rd, fd_set *wr, fd_set *ex,
+	     struct timeval *timeout);
+int __nanosleep(const struct timespec *wait, struct timespec *left);
+pid_t __wait(int *status);
+pid_t __waitpid(pid_t pid, int *status, int options);
+pid_t __vfork(void);
+FILE *_IO_fdopen(int fd, const char *mode);
+int _IO_fclose(FILE *stream);
 
 struct real_calls {
 #define SYM(name) __typeof__(name) *name;

@@ -87,6 +87,72 @@ SHIM_EXPORT int dprintf(int fd, const char *fmt, ...)
 	return ret;
 }
 
+SHIM_EXPORT int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
+{
+	if (likely(!fd_object(fd)))
+		return real.__vdprintf_chk(fd, flag, fmt, ap);
+	return vdprintf(fd, fmt, ap);
+}
+
+SHIM_EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = __vdprintf_chk(fd, flag, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+/* libc's threads read and write without us. LIMIT: bytes that were read ahead
+ * before are not in what they read. */
+SHIM_EXPORT int aio_read(struct aiocb *cb)
+{
+	give_to_stdio(cb->aio_fildes);
+	return real.aio_read(cb);
+}
+
+SHIM_EXPORT int aio_read64(struct aiocb64 *cb)
+{
+	give_to_stdio(cb->aio_fildes);
+	return real.aio_read64(cb);
+}
+
+SHIM_EXPORT int aio_write(struct aiocb *cb)
+{
+	give_to_stdio(cb->aio_fildes);
+	return real.aio_write(cb);
+}
+
+SHIM_EXPORT int aio_write64(struct aiocb64 *cb)
+{
+	give_to_stdio(cb->aio_fildes);
+	return real.aio_write64(cb);
+}
+
+SHIM_EXPORT int lio_listio(int mode, struct aiocb *const list[], int count,
+			   struct sigevent *event)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (list[i])
+			give_to_stdio(list[i]->aio_fildes);
+	return real.lio_listio(mode, list, count, event);
+}
+
+SHIM_EXPORT int lio_listio64(int mode, struct aiocb64 *const list[], int count,
+			     struct sigevent *event)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (list[i])
+			give_to_stdio(list[i]->aio_fildes);
+	return real.lio_listio64(mode, list, count, event);
+}
+
 /* The calls that programs make by number on their sockets: libuv closes with
  * syscall(SYS_close). The rest passes with all six arguments. */
 SHIM_EXPORT __attribute__((no_sanitize("address"))) /* reads six, always */
