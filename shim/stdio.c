@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry points: stdio on sockets, and the raw system call.
+ * Entry points: stdio and aio on sockets.
  *
  * stdio reads, writes and closes inside libc, where we do not see it: a
  * socket that becomes a stream is the kernel's from then on.
@@ -11,7 +11,6 @@
 
 #include "entry.h"
 #include "handover.h"
-#include "proc.h"
 #include "vsock.h"
 
 /* LIMIT: bytes that were read ahead before fdopen() are not in the stream. */
@@ -151,66 +150,4 @@ SHIM_EXPORT int lio_listio64(int mode, struct aiocb64 *const list[], int count,
 		if (list[i])
 			give_to_stdio(list[i]->aio_fildes);
 	return real.lio_listio64(mode, list, count, event);
-}
-
-/* The calls that programs make by number on their sockets: libuv closes with
- * syscall(SYS_close). The rest passes with all six arguments. */
-SHIM_EXPORT __attribute__((no_sanitize("address"))) /* reads six, always */
-long syscall(long nr, ...)
-{
-	long a[6];
-	va_list ap;
-	int i;
-
-	va_start(ap, nr);
-	for (i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (nr == SYS_exit_group)
-		init_end();
-	if (nr == SYS_close_range)
-		return close_range((unsigned int)a[0], (unsigned int)a[1],
-				   (int)a[2]);
-	thread_before_block();
-	if (likely(!fd_object((int)a[0])) &&
-	    (nr != SYS_dup3 || !fd_object((int)a[1])))
-		return real.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	switch (nr) {
-	case SYS_close:
-		return close((int)a[0]);
-	case SYS_dup:
-		return dup((int)a[0]);
-	case SYS_dup3:
-		return dup3((int)a[0], (int)a[1], (int)a[2]);
-	case SYS_fcntl:
-		return fcntl((int)a[0], (int)a[1], a[2]);
-	case SYS_read:
-		return read((int)a[0], (void *)a[1], (size_t)a[2]);
-	case SYS_write:
-		return write((int)a[0], (void *)a[1], (size_t)a[2]);
-	case SYS_readv:
-		return readv((int)a[0], (void *)a[1], (int)a[2]);
-	case SYS_writev:
-		return writev((int)a[0], (void *)a[1], (int)a[2]);
-	case SYS_recvfrom:
-		return recvfrom((int)a[0], (void *)a[1], (size_t)a[2],
-				(int)a[3], (void *)a[4], (void *)a[5]);
-	case SYS_sendto:
-		return sendto((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3],
-			      (void *)a[4], (socklen_t)a[5]);
-	case SYS_recvmsg:
-		return recvmsg((int)a[0], (void *)a[1], (int)a[2]);
-	case SYS_sendmsg:
-		return sendmsg((int)a[0], (void *)a[1], (int)a[2]);
-	case SYS_epoll_ctl:
-		return epoll_ctl((int)a[0], (int)a[1], (int)a[2],
-				 (void *)a[3]);
-	case SYS_epoll_pwait:
-		return epoll_pwait((int)a[0], (void *)a[1], (int)a[2],
-				   (int)a[3], (void *)a[4]);
-	default:
-		/* Anything else on a socket of ours needs a descriptor. */
-		give_to_stdio((int)a[0]);
-		return real.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	}
 }

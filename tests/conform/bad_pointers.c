@@ -5,6 +5,8 @@
  * NULL and addresses outside of a process's range. LIMIT of the library: an
  * address in the range where nothing is mapped ends the program instead.
  */
+/* no-asan: its own wrappers follow the pointers before libc is called */
+/* no-tsan: its own wrappers follow the pointers before libc is called */
 #include "../lib/net.h"
 
 #include <netinet/tcp.h>

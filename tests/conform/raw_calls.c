@@ -26,6 +26,59 @@ static void t_syscall(struct fix *f)
 	CHECK_ERRNO(syscall(SYS_read, f->fd, buf, 8), EAGAIN);
 }
 
+/* Numbers that the library does not know as a socket's, and whose first
+ * argument only looks like one, are the kernel's with all six arguments. */
+static void t_syscall_rest(struct fix *f)
+{
+	struct sockaddr_in sa;
+	socklen_t len = sizeof(sa);
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = f->fd };
+	int value = 0, page = 4096, mask;
+	char buf[8];
+	void *p;
+
+	CHECK_EQ(syscall(SYS_getpid), getpid());
+	CHECK_ERRNO(syscall(-1), ENOSYS);
+	p = (void *)syscall(SYS_mmap, NULL, page, 3, 0x22, -1, 0);
+	CHECK(p != (void *)-1);
+	CHECK_EQ(syscall(SYS_munmap, p, page), 0);
+	mask = syscall(SYS_umask, f->fd);
+	CHECK_EQ(syscall(SYS_umask, mask), f->fd);
+	CHECK_EQ(syscall(SYS_getpeername, f->fd, &sa, &len), 0);
+	CHECK_EQ(len, sizeof(sa));
+	len = sizeof(value);
+	CHECK_EQ(syscall(SYS_getsockopt, f->fd, SOL_SOCKET, SO_TYPE, &value,
+			 &len), 0);
+	CHECK_EQ(value, SOCK_STREAM);
+	CHECK_EQ(syscall(SYS_epoll_ctl, f->ep, EPOLL_CTL_MOD, f->fd, &ev), 0);
+	peer_write(f->peer, "x", 1);
+	CHECK_EQ(syscall(SYS_epoll_pwait, f->ep, &ev, 1, WAIT_MS, NULL, 8),
+		 1);
+	CHECK_EQ(syscall(SYS_recvfrom, f->fd, buf, 8, 0, NULL, NULL), 1);
+	CHECK_ERRNO(syscall(SYS_recvfrom, f->fd, buf, 8, 0, NULL, NULL),
+		    EAGAIN);
+	CHECK_EQ(syscall(SYS_sendto, f->fd, "y", 1, MSG_NOSIGNAL, NULL, 0),
+		 1);
+	CHECK_EQ(syscall(SYS_shutdown, f->fd, SHUT_WR), 0);
+	peer_expect(f->peer, "y");
+	peer_eof(f->peer);
+}
+
+static void t_syscall_accept(struct fix *f)
+{
+	int peer = net_client(&f->addr), fd;
+
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	fd = MUST((int)syscall(SYS_accept4, f->lfd, NULL, NULL,
+			       SOCK_NONBLOCK));
+	set_add(f->ep, fd, EPOLLIN);
+	peer_write(peer, "x", 1);
+	CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
+	CHECK_EQ(syscall(SYS_close, fd), 0);
+	MUST(close(peer));
+	server_warm(f);
+}
+
 static void t_syscall_close(struct fix *f)
 {
 	char byte;
@@ -111,6 +164,8 @@ static void t_splice(struct fix *f)
 
 static const struct net_case cases[] = {
 	{ "syscall(SYS_read) and syscall(SYS_write)", t_syscall, BOTH },
+	{ "syscall() of many kinds", t_syscall_rest, BOTH },
+	{ "syscall(SYS_accept4)", t_syscall_accept, BOTH | NOCONN },
 	{ "syscall(SYS_close)", t_syscall_close, BOTH },
 	{ "close_range() from 300 on", t_close_range, BOTH },
 	{ "close_range() of exactly one", t_close_range_exact, BOTH },

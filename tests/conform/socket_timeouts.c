@@ -52,7 +52,7 @@ static void t_send(struct fix *f)
 {
 	static char buf[16 << 20];
 	long long start;
-	ssize_t n;
+	ssize_t n, more;
 
 	CHECK_EQ(send(f->fd, "x", 1, 0), 1);
 	net_nonblock(f->fd, false);
@@ -61,10 +61,16 @@ static void t_send(struct fix *f)
 	n = send(f->fd, buf, sizeof(buf), 0);
 	took_time(start);
 	CHECK(n > 0 && n < (ssize_t)sizeof(buf));
-	start = tap_now_ms();
-	CHECK_ERRNO(send(f->fd, buf, sizeof(buf), 0), EAGAIN);
+	/* The peer's kernel may find a little more room. */
+	do {
+		start = tap_now_ms();
+		more = send(f->fd, buf, sizeof(buf), 0);
+		n += more > 0 ? more : 0;
+	} while (more > 0);
+	CHECK_EQ(errno, EAGAIN);
 	took_time(start);
-	CHECK_EQ(recv(f->peer, buf, n, MSG_WAITALL), n);
+	for (n++; n > 0; n -= more)
+		more = MUST(recv(f->peer, buf, sizeof(buf), 0));
 }
 
 static void t_accept(struct fix *f)

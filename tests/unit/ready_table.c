@@ -68,7 +68,7 @@ static void check_row(void *arg)
 	uint32_t got;
 
 	vs.life = VS_OPEN;
-	opts.sndbuf = 3000;
+	vs.limits.send = 3000;
 	got = vs_ready(&vs);
 	CHECK_EV(got & (IN | OUT | RDHUP | HUP | ERR), row->want);
 	/* The kernel sets these beside IN and OUT. */
@@ -88,6 +88,20 @@ static void listening(void *arg)
 	CHECK_EV(vs_ready(&vs) & (IN | OUT | RDHUP | HUP | ERR), 0);
 	l.queued = 1;
 	CHECK_EV(vs_ready(&vs) & (IN | OUT | RDHUP | HUP | ERR), IN);
+}
+
+/* SO_RCVLOWAT: fewer bytes are none, an end is an end. */
+static void low_water(void *arg)
+{
+	struct vsock vs = { .life = VS_OPEN, .lowat = 10, .rx_bytes = 9,
+			    .limits.send = 3000 };
+
+	CHECK_EV(vs_ready(&vs) & (IN | OUT), OUT);
+	vs.rx_bytes = 10;
+	CHECK_EV(vs_ready(&vs) & (IN | OUT), IN | OUT);
+	vs.rx_bytes = 0;
+	vs.eof = true;
+	CHECK_EV(vs_ready(&vs) & (IN | OUT | RDHUP), IN | OUT | RDHUP);
 }
 
 /* It looks, it does not touch: asked twice it says the same. */
@@ -121,10 +135,11 @@ static void packing(void *arg)
 
 int main(void)
 {
-	tap_plan((int)ARRAY_SIZE(rows) + 3);
+	tap_plan((int)ARRAY_SIZE(rows) + 4);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		tap_case(rows[i].what, "", check_row, (void *)&rows[i]);
 	tap_case("listening", "", listening, NULL);
+	tap_case("SO_RCVLOWAT", "", low_water, NULL);
 	tap_case("asking changes nothing", "", pure, NULL);
 	tap_case("poll's bits fit a byte and come back", "", packing, NULL);
 	return tap_result();
