@@ -64,33 +64,35 @@ static long set_cork(struct vsock *vs, int value)
 }
 
 /* Options that change what reading ahead means, add messages to data or
- * errors to a queue of their own: the kernel's. */
+ * errors to a queue of their own: the kernel's. With the value that they have
+ * when nobody has set them. */
 static const struct {
-	int level, name;
+	int level, name, unset;
 } kernels[] = {
-	{ SOL_SOCKET, SO_OOBINLINE },
-	{ SOL_SOCKET, SO_PEEK_OFF },
-	{ SOL_SOCKET, SO_SELECT_ERR_QUEUE },
-	{ SOL_SOCKET, SO_TIMESTAMP_OLD },
-	{ SOL_SOCKET, SO_TIMESTAMP_NEW },
-	{ SOL_SOCKET, SO_TIMESTAMPNS_OLD },
-	{ SOL_SOCKET, SO_TIMESTAMPNS_NEW },
-	{ SOL_SOCKET, SO_TIMESTAMPING_OLD },
-	{ SOL_SOCKET, SO_TIMESTAMPING_NEW },
-	{ SOL_SOCKET, SO_ZEROCOPY },
-	{ IPPROTO_IP, IP_RECVERR },
-	{ IPPROTO_IPV6, IPV6_RECVERR },
-	{ IPPROTO_TCP, TCP_INQ },
-	{ IPPROTO_TCP, TCP_REPAIR },
-	{ IPPROTO_TCP, TCP_ULP },
-	{ IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
+	{ SOL_SOCKET, SO_OOBINLINE, 0 },
+	{ SOL_SOCKET, SO_PEEK_OFF, -1 },
+	{ SOL_SOCKET, SO_SELECT_ERR_QUEUE, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMP_OLD, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMP_NEW, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_OLD, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_NEW, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPING_OLD, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPING_NEW, 0 },
+	{ SOL_SOCKET, SO_ZEROCOPY, 0 },
+	{ IPPROTO_IP, IP_RECVERR, 0 },
+	{ IPPROTO_IPV6, IPV6_RECVERR, 0 },
+	{ IPPROTO_TCP, TCP_INQ, 0 },
+	{ IPPROTO_TCP, TCP_REPAIR, 0 },
+	{ IPPROTO_TCP, TCP_ULP, 0 },
 };
+
+#define KERNELS (sizeof(kernels) / sizeof(kernels[0]))
 
 static bool changes_reading(int level, int name)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+	for (i = 0; i < KERNELS; i++)
 		if (kernels[i].level == level && kernels[i].name == name)
 			return true;
 	return false;
@@ -105,11 +107,40 @@ static int int_option(int fd, int level, int name, int if_unknown)
 		       if_unknown : value;
 }
 
-bool option_all_ours(int fd)
+/* Most programs set none of them: then no socket need be asked. */
+static bool any_set;
+
+void option_note(int level, int name)
 {
-	return int_option(fd, SOL_SOCKET, SO_RCVLOWAT, 1) == 1 &&
-	       !int_option(fd, SOL_SOCKET, SO_OOBINLINE, 0) &&
-	       !int_option(fd, SOL_SOCKET, SO_TIMESTAMP, 0);
+	if ((level == SOL_SOCKET && (name == SO_RCVLOWAT ||
+				     name == SO_SNDBUF || name == SO_RCVBUF ||
+				     name == SO_SNDBUFFORCE ||
+				     name == SO_RCVBUFFORCE)) ||
+	    changes_reading(level, name))
+		__atomic_store_n(&any_set, true, __ATOMIC_RELAXED);
+}
+
+static bool is_any_set(void)
+{
+	return __atomic_load_n(&any_set, __ATOMIC_RELAXED);
+}
+
+/* A listener may have been set up by who started the program, and its
+ * connections inherit: what is found there is noted. */
+bool option_all_ours(int fd, bool listener)
+{
+	bool found;
+	size_t i;
+
+	if (!listener && !is_any_set())
+		return true;
+	found = int_option(fd, SOL_SOCKET, SO_RCVLOWAT, 1) != 1;
+	for (i = 0; i < KERNELS && !found; i++)
+		found = int_option(fd, kernels[i].level, kernels[i].name,
+				   kernels[i].unset) != kernels[i].unset;
+	if (found)
+		__atomic_store_n(&any_set, true, __ATOMIC_RELAXED);
+	return !found;
 }
 
 /* Linux 5.14; include/net/sock.h's SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK. */
@@ -126,12 +157,17 @@ struct option_limits option_default_limits(void)
 	};
 }
 
-struct option_limits option_limits(int fd)
+struct option_limits option_limits(int fd, bool listener)
 {
 	struct option_limits limits = option_default_limits();
-	int set = int_option(fd, SOL_SOCKET, SO_BUF_LOCK, 0);
 	uint32_t size;
+	int set;
 
+	if (!listener && !is_any_set())
+		return limits;
+	set = int_option(fd, SOL_SOCKET, SO_BUF_LOCK, 0);
+	if (set & (SNDBUF_LOCK | RCVBUF_LOCK))
+		__atomic_store_n(&any_set, true, __ATOMIC_RELAXED);
 	if (set & SNDBUF_LOCK) {
 		size = (uint32_t)int_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
 		limits.send = size < limits.send ? size : limits.send;
@@ -153,7 +189,7 @@ static long set_buffer(struct vsock *vs, int name, const void *val,
 		ret = sys_setsockopt(vs->fd, SOL_SOCKET, name, val, len);
 	if (ret)
 		return ret;
-	vs->limits = option_limits(vs->fd);
+	vs->limits = option_limits(vs->fd, true);
 	vs_touch(vs);
 	return 0;
 }
@@ -192,7 +228,7 @@ static long set_of_listener(struct vsock *vs, int level, int name,
 		return SHIM_PASS;
 	ret = sys_setsockopt(vs->fd, level, name, val, len);
 	if (!ret)
-		vs->limits = option_limits(vs->fd);
+		vs->limits = option_limits(vs->fd, true);
 	return ret;
 }
 

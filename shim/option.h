@@ -11,11 +11,14 @@
 
 #include "shim.h"
 
+/* The program sets it, on whatever socket. */
+void option_note(int level, int name);
+
 /* Has the descriptor no option that only the kernel can follow? */
-bool option_all_ours(int fd);
+bool option_all_ours(int fd, bool listener);
 
 /* How much may be queued for it, as the sizes of its buffers say. */
-struct option_limits option_limits(int fd);
+struct option_limits option_limits(int fd, bool listener);
 struct option_limits option_default_limits(void);
 
 long option_get(struct vsock *vs, int level, int name, void *val,

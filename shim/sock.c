@@ -213,6 +213,7 @@ SHIM_EXPORT int getsockopt(int fd, int level, int name, void *val,
 SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *val,
 			   socklen_t len)
 {
+	option_note(level, name);
 	SHIM_CALL(fd, option_set(vs, level, name, val, len),
 		  real.setsockopt(fd, level, name, val, len));
 }

@@ -76,13 +76,14 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 
 	if (set->plain || fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX ||
 	    ev->events & ~OUR_EVENTS || !is_adoptable(fd, &life) ||
-	    (!from && !option_all_ours(fd)))
+	    (!from && !option_all_ours(fd, life == VS_LISTEN)))
 		return 0;
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
 	if (!vs)
 		return 0;
 	vs->nonblock = true;
-	vs->limits = from ? from->limits : option_limits(fd);
+	vs->limits = from ? from->limits :
+			    option_limits(fd, life == VS_LISTEN);
 	if ((life == VS_LISTEN && listener_open(vs) < 0) ||
 	    ep_add(set, vs, fd, ev) < 0) {
 		vs->refs = 0;

@@ -59,19 +59,25 @@ static void t_inq(struct fix *f)
 	CHECK_EQ(left, 0);
 }
 
-static void t_timestamp(struct fix *f)
+/* The kernel begins to take the time a little after it was asked to. */
+static bool stamped(struct fix *f, int fd, int peer)
 {
 	struct cmsghdr *c;
 	char buf[8];
 	ssize_t n;
 
-	set(f->fd, SOL_SOCKET, SO_TIMESTAMP, 1);
-	peer_write(f->peer, "x", 1);
-	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
-	c = receive(f->fd, 0, buf, 8, &n);
+	peer_write(peer, "x", 1);
+	CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
+	c = receive(fd, 0, buf, 8, &n);
 	CHECK_EQ(n, 1);
-	CHECK(c && c->cmsg_level == SOL_SOCKET &&
-	      c->cmsg_type == SO_TIMESTAMP);
+	return c && c->cmsg_level == SOL_SOCKET &&
+	       c->cmsg_type == SO_TIMESTAMP;
+}
+
+static void t_timestamp(struct fix *f)
+{
+	set(f->fd, SOL_SOCKET, SO_TIMESTAMP, 1);
+	UNTIL(stamped(f, f->fd, f->peer));
 }
 
 static void t_timestamp_inherited(struct fix *f)
@@ -79,15 +85,8 @@ static void t_timestamp_inherited(struct fix *f)
 	set(f->lfd, SOL_SOCKET, SO_TIMESTAMP, 1);
 	for (int i = 0; i < 4; i++) {
 		int peer, fd = server_accept(f, &peer, EPOLLIN);
-		struct cmsghdr *c;
-		char buf[8];
-		ssize_t n;
 
-		peer_write(peer, "x", 1);
-		CHECK_EV(set_next(f->ep, fd, WAIT_MS), EPOLLIN);
-		c = receive(fd, 0, buf, 8, &n);
-		CHECK_EQ(n, 1);
-		CHECK(c && c->cmsg_type == SO_TIMESTAMP);
+		UNTIL(stamped(f, fd, peer));
 		MUST(close(fd));
 		MUST(close(peer));
 	}
@@ -115,6 +114,23 @@ static void t_zerocopy(struct fix *f)
 	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
+/* Set on a plain socket, before it comes into a set. */
+static void t_set_before(struct fix *f)
+{
+	struct cmsghdr *c;
+	char buf[8];
+	ssize_t n;
+
+	net_nonblock(f->peer, true);
+	set(f->peer, IPPROTO_TCP, TCP_INQ, 1);
+	set_add(f->ep, f->peer, EPOLLIN);
+	CHECK_EQ(send(f->fd, "0123456789", 10, 0), 10);
+	CHECK_EV(set_next(f->ep, f->peer, WAIT_MS), EPOLLIN);
+	c = receive(f->peer, 0, buf, 4, &n);
+	CHECK_EQ(n, 4);
+	CHECK(c && c->cmsg_type == TCP_CM_INQ);
+}
+
 static void t_none(struct fix *f)
 {
 	struct cmsghdr *c;
@@ -134,6 +150,7 @@ static const struct net_case cases[] = {
 	{ "the listener's SO_TIMESTAMP", t_timestamp_inherited,
 	  BOTH | NOCONN },
 	{ "MSG_ZEROCOPY", t_zerocopy, BOTH },
+	{ "TCP_INQ, set before the socket is in a set", t_set_before, BOTH },
 	{ "nothing unasked", t_none, BOTH },
 };
 
