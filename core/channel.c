@@ -132,6 +132,16 @@ void mp_forget(struct mp_channel *ch)
 	/* The buffers stay: sockets that were inherited may hold some. */
 }
 
+unsigned int mp_buffers(const struct mp_channel *ch)
+{
+	return ch->buffers.count;
+}
+
+unsigned int mp_slots(const struct mp_channel *ch)
+{
+	return ring_caps(ch->ring)->slots;
+}
+
 const struct mp_caps *mp_caps(const struct mp_channel *ch)
 {
 	return &ch->caps;
@@ -161,8 +171,13 @@ void mp_unregister(struct mp_channel *ch, uint32_t handle)
 
 static void count_enter(struct mp_channel *ch)
 {
+	struct region_line *line = stat_line;
+	unsigned int queued = ring_queued(ch->ring);
+
 	stat_inc(STAT_enters);
-	stat_add(STAT_submitted, ring_queued(ch->ring));
+	stat_add(STAT_submitted, queued);
+	stat_store(&line->batch[stat_bucket(queued)], 1);
+	line->buffers_lent = ch->buffers.lent;
 	ch->announced = 0;
 }
 

@@ -73,6 +73,10 @@ void mp_forget(struct mp_channel *ch);
 
 const struct mp_caps *mp_caps(const struct mp_channel *ch);
 
+/* Receive buffers, and lightweight sockets at most, that it was given. */
+unsigned int mp_buffers(const struct mp_channel *ch);
+unsigned int mp_slots(const struct mp_channel *ch);
+
 /* The channel's own descriptor, and how to move it to another number. */
 int mp_fd(const struct mp_channel *ch);
 void mp_moved(struct mp_channel *ch, int fd);

@@ -2,7 +2,8 @@
 /* See stats.h. */
 #include "stats.h"
 
-uint64_t stats[STAT_MAX];
+union stats_rest stats_rest __attribute__((aligned(REGION_PAGE)));
+__thread struct region_line *stat_line = &stats_rest.line;
 
 const char *const stat_names[STAT_MAX] = {
 #define STAT(name, help) #name,

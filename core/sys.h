@@ -86,6 +86,11 @@ static inline int sys_open(const char *path, int flags)
 	return (int)sys_call4(SYS_openat, AT_FDCWD, path, flags, 0600);
 }
 
+static inline int sys_memfd_create(const char *name, unsigned int flags)
+{
+	return (int)sys_call3(SYS_memfd_create, name, flags, 0);
+}
+
 static inline long sys_read(int fd, void *buf, size_t len)
 {
 	return sys_call3(SYS_read, fd, buf, len);
@@ -178,6 +183,17 @@ static inline void *sys_map(size_t size, int flags)
 {
 	long p = sys_call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
 			   MAP_ANONYMOUS | flags, -1, 0);
+
+	return p < 0 && p > -4096 ? NULL : (void *)p;
+}
+
+/* *at* NULL: anywhere, and NULL when there is none; otherwise there or not. */
+static inline void *sys_map_file(void *at, size_t size, int fd, off_t off)
+{
+	long p = sys_call6(SYS_mmap, (long)at, (long)size,
+			   PROT_READ | PROT_WRITE,
+			   fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED :
+			   at ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, off);
 
 	return p < 0 && p > -4096 ? NULL : (void *)p;
 }

@@ -9,6 +9,7 @@
 #include "listener.h"
 #include "ready.h"
 #include "thread.h"
+#include "view.h"
 #include "vsock.h"
 
 static struct pool set_pool = POOL_INIT(sizeof(struct epset), 16384);
@@ -142,6 +143,7 @@ void ep_remove(struct epent *e)
 	e->set = NULL;
 	if (e->vs->life == VS_LISTEN)
 		vs_touch(e->vs);
+	view_sock(e->vs);
 	if (!e->embedded)
 		pool_put(&e->vs->th->ents_pool, e);
 }

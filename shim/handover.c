@@ -11,6 +11,7 @@
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
+#include "view.h"
 #include "vsock.h"
 
 /* How long another thread waits for an owner that sleeps where we do not see
@@ -119,6 +120,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	vs->depth = DEPTH_MATERIALISED;
 	thread_count_lw(vs->th, -1);
 	stat_inc(reason);
+	view_sock(vs);
 	return 0;
 }
 
@@ -142,12 +144,15 @@ static void forget_numbers(struct vsock *vs)
 {
 	int fd;
 
-	if (vs->fd >= 0 && fd_object(vs->fd) == (void *)vs)
+	if (vs->fd >= 0 && fd_object(vs->fd) == (void *)vs) {
 		fd_mark_plain(vs->fd);
+		view_left(vs->fd, vs->giving - 1u);
+	}
 	for (fd = 0; vs->refs > 1 && fd < FD_TABLE_MAX; fd++) {
 		if (fd_object(fd) != (void *)vs)
 			continue;
 		fd_mark_plain(fd);
+		view_left(fd, vs->giving - 1u);
 		vs->refs--;
 	}
 }

@@ -13,6 +13,7 @@
 #include "proc.h"
 #include "real.h"
 #include "thread.h"
+#include "view.h"
 
 bool shim_off = true;
 volatile uint32_t *shim_alive;
@@ -80,6 +81,7 @@ static const char *reason(int why)
 void init_unusable(int why)
 {
 	usable = -1;
+	view_refused(why);
 	if (opts.mode == MODE_STRICT) {
 		shim_log("%s; MEGAPIPE=strict: not started", reason(why));
 		real._exit(2);
@@ -123,10 +125,11 @@ static void write_stats(void)
 		return;
 	n = (size_t)snprintf(line, sizeof(line), "pid=%d", sys_getpid());
 	for (i = 0; i < STAT_MAX && n < sizeof(line) - 64; i++)
-		if (stats[i])
-			n += (size_t)snprintf(line + n, sizeof(line) - n,
-					      " %s=%llu", stat_names[i],
-					      (unsigned long long)stats[i]);
+		if (view_sum((enum stat_id)i))
+			n += (size_t)snprintf(
+				line + n, sizeof(line) - n, " %s=%llu",
+				stat_names[i],
+				(unsigned long long)view_sum((enum stat_id)i));
 	line[n++] = '\n';
 	fd = sys_open(opts.stats, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
 	if (fd < 0)
@@ -193,7 +196,6 @@ void init_forked(void)
 	*shim_alive = (uint32_t)sys_getpid();
 	if (usable < 0)
 		usable = 0;
-	memset(stats, 0, sizeof(stats));
 }
 
 /* Programs overwrite their environment to show a title in ps(1): what is

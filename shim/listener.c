@@ -9,6 +9,7 @@
 #include "listener.h"
 #include "thread.h"
 #include "user.h"
+#include "view.h"
 #include "vsock.h"
 
 /* Requests that may wait at once. More buy nothing: each enter accepts what
@@ -275,6 +276,7 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 		memcpy(&conn->peer, &req->addr, req->len);
 		conn->peer_len = (uint8_t)req->len;
 	}
+	view_sock_accepted(conn, vs);
 	fd_set_object(fd, conn);
 	list_append(&vs->th->loose, &conn->loose);
 	stat_inc(STAT_accepted);

@@ -14,6 +14,7 @@
 #include "proc.h"
 #include "rx.h"
 #include "tx.h"
+#include "view.h"
 #include "vsock.h"
 
 /* --- fork ------------------------------------------------------------ */
@@ -97,6 +98,7 @@ static void inherit_socket(struct vsock *vs)
 	vs->ents = NULL;
 	vs->slot = -1;
 	vs->options = 0;
+	vs->record = NULL;
 	vs->rx = vs->tx = vs->fin = SLOT_IDLE;
 }
 
@@ -137,6 +139,7 @@ static void after_fork_child(void)
 		forget_thread(list_entry(node, struct thread, all));
 	list_init(&shim_threads);
 	self_thread = NULL;
+	view_forked();
 	fd_table_forked();
 	init_forked();
 }

@@ -142,6 +142,7 @@ struct vsock {
 	uint32_t tx_flight;		/* handed to the kernel */
 	struct tx_chunk *tx_head, *tx_tail;
 
+	struct region_sock *record;	/* what others see of it, or NULL */
 	struct listener *listener;
 	struct leftover *left;		/* given, and readable from memory */
 	struct sockaddr_in6 peer, local;	/* or struct sockaddr_in */
@@ -179,6 +180,14 @@ struct epset {
 	struct candidate candidates[EP_CANDIDATES];
 };
 
+/* Records of sockets in shared memory (view.h) that a thread has for its own:
+ * a list of free ones (1 + index), and some that were never used. */
+struct view_records {
+	uint32_t epoch;
+	uint32_t free;
+	uint32_t fresh, end;
+};
+
 /* A thread that waits: its channel and what it drives. */
 struct thread {
 	uint8_t kind;		/* OBJ_THREAD */
@@ -199,6 +208,8 @@ struct thread {
 	struct vsock *busy;	/* in the middle of a call: is not let go */
 	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;
 	struct pool chunks_pool, big_chunks_pool;
+	struct view_records records;
+	struct region_line *line;	/* its counters, NULL: shared ones */
 	uint32_t handle;	/* of wake_fd */
 	int wake_fd;		/* eventfd, -1: none yet */
 	bool wake_armed;

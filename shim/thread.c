@@ -12,6 +12,7 @@
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
+#include "view.h"
 #include "vsock.h"
 
 struct lock shim_lock;
@@ -66,6 +67,7 @@ static int open_channel(struct thread *th)
 	ret = mp_register(th->ch, th);
 	if (ret > 0)
 		th->handle = (uint32_t)ret;
+	view_channel_open(th);
 	return 0;
 }
 
@@ -91,6 +93,7 @@ static void close_channel(struct thread *th)
 	thread_set_sending(th, false);
 	if (!lock_take(&shim_lock))
 		return;
+	view_channel_close(th);
 	list_remove(&th->all);
 	list_append(&ended_threads, &th->all);
 	lock_give(&shim_lock);

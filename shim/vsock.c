@@ -13,6 +13,7 @@
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
+#include "view.h"
 #include "vsock.h"
 
 struct vsock *vs_new(struct thread *th, enum vs_life life,
@@ -86,6 +87,7 @@ void vs_put(struct vsock *vs)
 	ep_forget(vs, -1);
 	rx_free(vs);
 	tx_free(vs);
+	view_sock_close(vs);
 	list_remove(&vs->update);
 	list_remove(&vs->owned);
 	list_remove(&vs->loose);
@@ -304,6 +306,7 @@ void vs_update(struct vsock *vs)
 	case VS_DEAD:
 		break;
 	}
+	view_sock(vs);
 }
 
 void vs_quiesce_rx(struct vsock *vs)
@@ -436,6 +439,7 @@ void vs_complete(struct vsock *vs, const struct mp_event *ev)
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)
 		thread_set_sending(vs->th, true);
+	view_sock(vs);
 	ep_notify(vs);
 }
 

@@ -19,6 +19,7 @@
 #include "listener.h"
 #include "option.h"
 #include "user.h"
+#include "view.h"
 #include "vsock.h"
 
 static long made_set(int fd)
@@ -54,12 +55,18 @@ static bool is_adoptable(int fd, enum vs_life *life)
 	uint8_t state = 0;
 	socklen_t len = sizeof(state);
 
-	if (flags < 0 || !(flags & O_NONBLOCK) ||
-	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0)
+	if (flags < 0 || !(flags & O_NONBLOCK)) {
+		view_left(fd, LEFT_BLOCKING);
+		return false;
+	}
+	if (sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0)
 		return false;
 	*life = state == TCP_LISTEN ? VS_LISTEN : VS_OPEN;
-	return state == TCP_LISTEN || state == TCP_ESTABLISHED ||
-	       state == TCP_CLOSE_WAIT;
+	if (state == TCP_LISTEN || state == TCP_ESTABLISHED ||
+	    state == TCP_CLOSE_WAIT)
+		return true;
+	view_left(fd, LEFT_CONNECTING);
+	return false;
 }
 
 /* Events that mean the same in our set; others stay the kernel's. */
@@ -74,8 +81,13 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	struct vsock *vs, *from = listener_of(set->th, fd);
 	enum vs_life life;
 
-	if (set->plain || fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX ||
-	    ev->events & ~OUR_EVENTS || !is_adoptable(fd, &life) ||
+	if (fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX)
+		return 0;
+	if (set->plain || ev->events & ~OUR_EVENTS) {
+		view_left(fd, set->plain ? LEFT_SET : LEFT_EVENTS);
+		return 0;
+	}
+	if (!is_adoptable(fd, &life) ||
 	    (!from && !option_all_ours(fd, life == VS_LISTEN)))
 		return 0;
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
@@ -89,8 +101,10 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 		vs->refs = 0;
 		vs->life = VS_DEAD;
 		vs_put(vs);
+		view_left(fd, LEFT_MEMORY);
 		return 0;
 	}
+	view_sock_open(vs);
 	fd_set_object(fd, vs);
 	stat_inc(STAT_adopted);
 	if (from)

@@ -19,9 +19,9 @@ static void after_unregister(void)
 	mp_flush(ch);
 	mp_unregister(ch, h);
 	fake_complete(fake_nth(0), -ECONNRESET, 0);
-	stats[STAT_stale] = 0;
+	stat_line->counter[STAT_stale] = 0;
 	channel_no_more();
-	CHECK_EQ(stats[STAT_stale], 1);
+	CHECK_EQ(stat_line->counter[STAT_stale], 1);
 }
 
 /* The completion waits in the ring when its handle dies. */
@@ -132,12 +132,12 @@ static void cancels_are_silent(void)
 	mp_flush(ch);
 	mp_cancel(ch, h, MP_OP_RECV);
 	mp_cancel(ch, h, MP_OP_POLL);
-	stats[STAT_stale] = 0;
+	stat_line->counter[STAT_stale] = 0;
 	mp_flush(ch);
 	CHECK_EQ(fake.completions, 3);
 	CHECK_EQ(channel_next(&new_owner, MP_OP_RECV).result, -ECANCELED);
 	channel_no_more();
-	CHECK_EQ(stats[STAT_stale], 0);
+	CHECK_EQ(stat_line->counter[STAT_stale], 0);
 }
 
 static const struct unit_case cases[] = {
