@@ -11,6 +11,10 @@ void *fd_table[FD_TABLE_MAX];
  * kernel's table grows large: it is copied by every fork. */
 #define HIDE_BASE_MAX 4096
 
+/* When the limit can't be raised they go into its upper half, where a program
+ * that opens few does not come; below this limit every number counts. */
+#define HIDE_WITHIN_MIN 256
+
 /* At most this many free numbers are held; a bitmap keeps the lowest first. */
 #define HELD_MAX 65536
 #define WORD_BITS 64
@@ -37,22 +41,36 @@ static rlim_t soft_limit(void)
 	return sys_prlimit(RLIMIT_NOFILE, NULL, &lim) ? 1024 : lim.rlim_cur;
 }
 
+/* A copy above the soft limit, which is raised meanwhile. */
+static int copy_above(int fd, const struct rlimit *old)
+{
+	struct rlimit raised = *old;
+	int moved = -1;
+
+	raised.rlim_cur = old->rlim_cur + 64 < old->rlim_max ?
+				  old->rlim_cur + 64 : old->rlim_max;
+	if (!sys_prlimit(RLIMIT_NOFILE, &raised, NULL)) {
+		moved = sys_fcntl(fd, F_DUPFD_CLOEXEC,
+				  old->rlim_cur < HIDE_BASE_MAX ?
+					  (long)old->rlim_cur : HIDE_BASE_MAX);
+		sys_prlimit(RLIMIT_NOFILE, old, NULL);
+	}
+	return moved;
+}
+
 int fd_hide(int fd)
 {
-	struct rlimit old, raised;
-	int base, moved = -1;
+	struct rlimit lim;
+	int moved = -1;
 
-	if (!sys_prlimit(RLIMIT_NOFILE, NULL, &old) &&
-	    old.rlim_cur < old.rlim_max) {
-		base = old.rlim_cur < HIDE_BASE_MAX ? (int)old.rlim_cur :
-						      HIDE_BASE_MAX;
-		raised = old;
-		raised.rlim_cur = old.rlim_cur + 64 < old.rlim_max ?
-					  old.rlim_cur + 64 : old.rlim_max;
-		if (!sys_prlimit(RLIMIT_NOFILE, &raised, NULL)) {
-			moved = sys_fcntl(fd, F_DUPFD_CLOEXEC, base);
-			sys_prlimit(RLIMIT_NOFILE, &old, NULL);
-		}
+	if (!sys_prlimit(RLIMIT_NOFILE, NULL, &lim)) {
+		if (lim.rlim_cur < lim.rlim_max)
+			moved = copy_above(fd, &lim);
+		else if (lim.rlim_cur >= HIDE_WITHIN_MIN)
+			moved = sys_fcntl(fd, F_DUPFD_CLOEXEC,
+					  lim.rlim_cur / 2 < HIDE_BASE_MAX ?
+						  (long)lim.rlim_cur / 2 :
+						  HIDE_BASE_MAX);
 	}
 	if (moved < 0 || moved >= FD_TABLE_MAX)
 		moved = fd;

@@ -63,7 +63,8 @@ bool fd_unhold(int fd);
 int fd_trim(void);
 
 /* Moves a descriptor of our own out of the program's way, above its soft
- * limit where the hard limit allows, and marks it. The new number. */
+ * limit where the hard limit allows, else into the upper half of it, and
+ * marks it. The new number: the old one where every number counts. */
 int fd_hide(int fd);
 void fd_unhide(int fd);
 

@@ -136,15 +136,38 @@ static void hidden(void)
 	unlimited();
 }
 
-/* Where the hard limit is the soft one a hidden descriptor stays. */
-static void nowhere_to_hide(void)
+static void hard_limit(rlim_t n)
 {
-	struct rlimit lim;
+	struct rlimit lim = { n, n };
+
+	MUST(setrlimit(RLIMIT_NOFILE, &lim));
+}
+
+/* Where the hard limit is the soft one a hidden descriptor goes into the upper
+ * half of it. */
+static void hidden_within(void)
+{
 	int fd, moved;
 
-	MUST(getrlimit(RLIMIT_NOFILE, &lim));
-	lim.rlim_cur = lim.rlim_max = LIMIT;
-	MUST(setrlimit(RLIMIT_NOFILE, &lim));
+	if (saved.rlim_max < 512)
+		tap_skip("the hard limit is too low");
+	hard_limit(512);
+	fd = MUST(open("/dev/null", O_RDONLY));
+	moved = fd_hide(fd);
+	CHECK(moved >= 256 && moved < 512);
+	CHECK(!is_open(fd));
+	CHECK_EQ(fcntl(moved, F_GETFD), FD_CLOEXEC);
+	CHECK(fd_lookup(moved, OBJ_PRIVATE));
+	fd_unhide(moved);
+	MUST(close(moved));
+}
+
+/* Where it is low as well every number counts: it stays. */
+static void nowhere_to_hide(void)
+{
+	int fd, moved;
+
+	hard_limit(LIMIT);
 	fd = MUST(open("/dev/null", O_RDONLY));
 	moved = fd_hide(fd);
 	CHECK_EQ(moved, fd);
@@ -154,13 +177,14 @@ static void nowhere_to_hide(void)
 	MUST(close(fd));
 }
 
-/* The last case lowers the hard limit, for good. */
+/* The last two cases lower the hard limit, for good. */
 static const struct unit_case cases[] = {
 	{ "the upper half is not held", upper_half },
 	{ "at the limit EMFILE, and again after a release", limit_reached },
 	{ "after the limit is raised", raised },
 	{ "hidden descriptors are above the soft limit", hidden },
-	{ "with no room above they stay", nowhere_to_hide },
+	{ "with no room above, in the upper half", hidden_within },
+	{ "with a low limit they stay", nowhere_to_hide },
 };
 
 UNIT_MAIN(cases)
