@@ -23,6 +23,7 @@ LIBDIR	?= $(PREFIX)/lib
 INCDIR	?= $(PREFIX)/include
 MANDIR	?= $(PREFIX)/share/man
 BUILD	?= build
+VERSION	:= 0.1.0
 SONAME	:= libmegapipe.so.1
 
 # Linked statically: the guest may bring a liburing of its own, and this
@@ -49,6 +50,7 @@ ASAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	   -fno-omit-frame-pointer
 PLAIN	:=
 TSAN	:= -fsanitize=thread -fno-omit-frame-pointer
+CLIDEFS	:= -DMP_VERSION='"$(VERSION)"' -DMP_LIBDIR='"$(LIBDIR)"'
 TESTLIBS := -pthread -ldl -lm
 
 names	= $(sort $(patsubst $(1)/%.c,%,$(wildcard $(1)/*.c)))
@@ -94,7 +96,8 @@ objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
 
 # Objects depend on this file, so other flags or another compiler rebuild
 # them. Written while parsing, not by a rule: `make -q` must stay truthful.
-FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN))
+FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) \
+	   $(VERSION) $(LIBDIR))
 ifeq ($(filter clean help uninstall,$(MAKECMDGOALS)),)
 ifneq ($(strip $(file <$(BUILD)/flags)),$(FLAGS))
 $(shell mkdir -p $(BUILD))
@@ -144,7 +147,8 @@ $(1)/obj/core/%.o: core/%.c $(BUILD)/flags | $(LIBURING)
 $(1)/obj/shim/%.o: shim/%.c $(BUILD)/flags | $(LIBURING)
 	$$(call compile,$$(LIB) $$($(2)) -iquote . -iquote shim -iquote core)
 $(1)/obj/cli/%.o: cli/%.c $(BUILD)/flags
-	$$(call compile,$$(BASE) $$($(2)) -iquote . -iquote cli -iquote core)
+	$$(call compile,$$(BASE) $$($(2)) -iquote . -iquote cli -iquote core \
+		$$(CLIDEFS))
 $(1)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 	$$(call compile,$$(BASE) $$($(2)) $$(test_inc) $$(own))
 $(1)/obj/libcore.a: $(call core_o,$(1))
