@@ -29,7 +29,7 @@ static const struct variable variables[] = {
 #define CHOICE(field, var, def, choices, help) { var, NULL, choices, help },
 #define NUMBER(field, var, def, min, max, unit, help) \
 	{ var, TEXT_OF(def), TEXT_OF(min) " to " TEXT_OF(max) " " unit, help },
-#define TEXT(field, var, help) { var, "", "text", help },
+#define TEXT(field, var, what, accepted, help) { var, "", accepted, help },
 #include "../core/opts.def"
 #undef CHOICE
 #undef NUMBER

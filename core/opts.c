@@ -19,7 +19,7 @@ struct opt {
 struct opts opts = {
 #define CHOICE(field, var, def, choices, help) .field = def,
 #define NUMBER(field, var, def, min, max, unit, help) .field = def,
-#define TEXT(field, var, help)
+#define TEXT(field, var, what, accepted, help)
 #include "opts.def"
 #undef CHOICE
 #undef NUMBER
@@ -31,8 +31,8 @@ static const struct opt table[] = {
 	{ OPT_CHOICE, var, choices, 0, 0, def, &opts.field },
 #define NUMBER(field, var, def, min, max, unit, help) \
 	{ OPT_NUMBER, var, unit, min, max, def, &opts.field },
-#define TEXT(field, var, help) \
-	{ OPT_TEXT, var, "", 0, 0, 0, &opts.field },
+#define TEXT(field, var, what, accepted, help) \
+	{ OPT_TEXT, var, accepted, 0, 0, 0, &opts.field },
 #include "opts.def"
 #undef CHOICE
 #undef NUMBER
@@ -40,6 +40,11 @@ static const struct opt table[] = {
 };
 
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
+
+_Static_assert(TABLE_SIZE <= 64, "a bit for each");
+
+/* What a file may not change, by place in the table. */
+static uint64_t from_environment;
 
 /* The position of *word* in the blank-separated *choices*, or -1. */
 static int choice_index(const char *choices, const char *word)
@@ -95,44 +100,50 @@ static bool set_value(const struct opt *o, const char *text)
 		*(uint32_t *)o->value = (uint32_t)n;
 		return true;
 	case OPT_TEXT:
-		if (*text)
-			*(const char **)o->value = text;
-		return *text != '\0';
+		if (!*text || (o->value == &opts.listen &&
+			       !opts_listen_valid(text)))
+			return false;
+		*(const char **)o->value = text;
+		return true;
 	}
 	return false;
 }
 
-static void bad_value(const struct opt *o, const char *text,
-		      opts_complain *complain)
+/* *where* is "" or a file and line: "file:12: ". */
+static void bad_value(const char *where, const struct opt *o,
+		      const char *text, opts_complain *complain)
 {
 	char line[512];
 
 	if (o->kind == OPT_CHOICE)
 		snprintf(line, sizeof(line),
-			 "%s=%s is not understood (accepted: %s); using %.*s",
-			 o->name, text, o->accepts,
+			 "%s%s=%s is not understood (accepted: %s); using %.*s",
+			 where, o->name, text, o->accepts,
 			 (int)strcspn(o->accepts, " "), o->accepts);
 	else if (o->kind == OPT_NUMBER)
 		snprintf(line, sizeof(line),
-			 "%s=%s is not understood "
+			 "%s%s=%s is not understood "
 			 "(accepted: %u to %u %s); using %u",
-			 o->name, text, o->min, o->max, o->accepts, o->def);
+			 where, o->name, text, o->min, o->max, o->accepts,
+			 o->def);
 	else
 		snprintf(line, sizeof(line),
-			 "%s= is empty (accepted: a file name); not used",
-			 o->name);
+			 *text ? "%s%s=%s is not understood (accepted: %s); "
+				 "not used" :
+				 "%s%s=%s is empty (accepted: %s); not used",
+			 where, o->name, text, o->accepts);
 	complain(line);
 }
 
-static void unknown_name(const char *entry, opts_complain *complain)
+static void unknown_name(const char *where, const char *entry,
+			 opts_complain *complain)
 {
-	char line[512];
-	size_t i, n;
+	char line[768];
+	size_t i, n, len = strcspn(entry, "\n");
 
 	n = (size_t)snprintf(line, sizeof(line),
-			     "%.*s is not a variable of ours (accepted:",
-			     (int)strcspn(entry, "\n") > 80 ?
-				     80 : (int)strcspn(entry, "\n"), entry);
+			     "%s%.*s is not a variable of ours (accepted:",
+			     where, len > 80 ? 80 : (int)len, entry);
 	for (i = 0; i < TABLE_SIZE && n < sizeof(line); i++)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " %s",
 				      table[i].name);
@@ -141,23 +152,46 @@ static void unknown_name(const char *entry, opts_complain *complain)
 	complain(line);
 }
 
+static const struct opt *find(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < TABLE_SIZE; i++)
+		if (strlen(table[i].name) == len &&
+		    !strncmp(name, table[i].name, len))
+			return &table[i];
+	return NULL;
+}
+
 static int parse_entry(const char *entry, opts_complain *complain)
 {
 	size_t len = strcspn(entry, "=");
 	const char *text = entry + len + (entry[len] == '=');
-	size_t i;
+	const struct opt *o = find(entry, len);
 
-	for (i = 0; i < TABLE_SIZE; i++) {
-		const struct opt *o = &table[i];
-
-		if (strlen(o->name) != len || strncmp(entry, o->name, len))
-			continue;
-		if (set_value(o, text))
-			return 0;
-		bad_value(o, text, complain);
+	if (!o) {
+		unknown_name("", entry, complain);
 		return 1;
 	}
-	unknown_name(entry, complain);
+	from_environment |= 1ull << (o - table);
+	if (set_value(o, text))
+		return 0;
+	bad_value("", o, text, complain);
+	return 1;
+}
+
+int opts_set(const char *where, const char *name, const char *value,
+	     opts_complain *complain)
+{
+	const struct opt *o = find(name, strlen(name));
+
+	if (!o || o->value == &opts.config) {
+		unknown_name(where, name, complain);
+		return 1;
+	}
+	if (from_environment & 1ull << (o - table) || set_value(o, value))
+		return 0;
+	bad_value(where, o, value, complain);
 	return 1;
 }
 
@@ -165,6 +199,7 @@ int opts_parse(char *const *environ, opts_complain *complain)
 {
 	int mistakes = 0;
 
+	from_environment = 0;
 	for (; environ && *environ; environ++) {
 		if (strncmp(*environ, "MEGAPIPE", 8))
 			continue;

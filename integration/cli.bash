@@ -46,7 +46,7 @@ conn_close() { exec {CONN}<&- {CONN}>&-; }
 
 server_end() {
 	local status=0
-	tell_once end >/dev/null || true
+	tell_once end >/dev/null || return 1
 	wait "$SRV_PID" || status=$?
 	same "exit status" 0 "$status"
 }

@@ -164,6 +164,8 @@ static void move_entries(struct vsock *vs)
 {
 	struct epent *e;
 
+	shim_tell("socket %d is the kernel's: %s", vs->fd,
+		  stat_names[vs->giving - 1]);
 	for (e = vs->ents; e; e = e->next) {
 		struct epoll_event ev = { .events = e->events };
 		/* The number of the entry may be closed, a copy open. */
@@ -225,6 +227,7 @@ static bool let_go(struct vsock *vs)
 			       sizeof(vs->lowat));
 	move_entries(vs);
 	__atomic_store_n(&vs->depth, DEPTH_GIVEN, __ATOMIC_RELAXED);
+	view_sock(vs);
 	thread_served(vs->th);
 	return vs_settle(vs);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "entry.h"
 #include "epset.h"
 #include "init.h"
@@ -24,21 +25,45 @@ static int usable;		/* -1: a channel could not be made */
 
 /* --- saying ---------------------------------------------------------- */
 
+/* One line by one write, to the file where there is one and it can be
+ * written (a worker may have become another user). */
 static void say(const char *fmt, va_list ap)
 {
-	char line[600] = "megapipe: ";
-	size_t n = strlen(line);
+	char line[1024] = "megapipe: ";
+	size_t n;
+	int fd = -1;
 
+	if (opts.log == LOG_OFF)
+		return;
+	if (opts.log_file) {
+		fd = sys_open(opts.log_file, O_WRONLY | O_CREAT | O_APPEND |
+						     O_CLOEXEC | O_NOCTTY);
+		snprintf(line, sizeof(line), "megapipe[%d]: ", sys_getpid());
+	}
+	n = strlen(line);
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	n = strlen(line);
 	line[n++] = '\n';
-	sys_write(2, line, n);
+	sys_write(fd >= 0 ? fd : 2, line, n);
+	if (fd >= 0)
+		sys_close(fd);
 }
 
 void shim_log(const char *fmt, ...)
 {
 	va_list ap;
 
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void shim_tell(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (opts.log != LOG_ALL)
+		return;
 	va_start(ap, fmt);
 	say(fmt, ap);
 	va_end(ap);
@@ -168,10 +193,26 @@ __attribute__((destructor)) static void unload(void)
 
 static int mistakes;
 
+/* Kept until MEGAPIPE_LOG and MEGAPIPE_LOG_FILE are known. */
+#define MISTAKES_KEPT 8
+static char mistake[MISTAKES_KEPT][1000];
+
 static void complain(const char *line)
 {
+	if (mistakes < MISTAKES_KEPT)
+		snprintf(mistake[mistakes], sizeof(mistake[0]), "%s", line);
 	mistakes++;
-	shim_log("%s", line);
+}
+
+static void say_mistakes(void)
+{
+	int i;
+
+	for (i = 0; i < mistakes && i < MISTAKES_KEPT; i++)
+		shim_log("%s", mistake[i]);
+	if (mistakes > MISTAKES_KEPT)
+		shim_log("and %d more mistakes in the settings",
+			 mistakes - MISTAKES_KEPT);
 }
 
 static bool map_pages(void)
@@ -240,11 +281,14 @@ __attribute__((constructor)) static void load(void)
 
 	real_init();
 	keep_environment();
-	opts_parse(kept, complain);
-	if (opts.mode == MODE_OFF)
+	config_read(kept, complain);
+	if (opts.mode == MODE_OFF || !config_wants_program())
 		return;
+	say_mistakes();
 	if (opts.mode == MODE_STRICT && mistakes)
 		real._exit(2);
+	if (config_file())
+		shim_tell("settings from %s", config_file());
 	if (!map_pages())
 		return;
 	if (opts.mode == MODE_STRICT) {

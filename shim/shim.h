@@ -248,6 +248,9 @@ long shim_return(long ret);
 /* One line on standard error, "megapipe: " before it. */
 void shim_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same, with MEGAPIPE_LOG=all only. */
+void shim_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Says the line once in this process and those forked from it. */
 void shim_log_once(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -68,6 +68,8 @@ static int open_channel(struct thread *th)
 	if (ret > 0)
 		th->handle = (uint32_t)ret;
 	view_channel_open(th);
+	shim_tell("channel of thread %d: %u buffers, %u lightweight sockets",
+		  lock_self(), mp_buffers(th->ch), mp_slots(th->ch));
 	return 0;
 }
 

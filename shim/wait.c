@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 
+#include "config.h"
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
@@ -90,6 +91,10 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	if (!is_adoptable(fd, &life) ||
 	    (!from && !option_all_ours(fd, life == VS_LISTEN)))
 		return 0;
+	if (!config_takes_socket(fd)) {
+		view_left(fd, LEFT_RULE);
+		return 0;
+	}
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
 	if (!vs)
 		return 0;

@@ -11,7 +11,7 @@
 static const struct opts defaults = {
 #define CHOICE(field, var, def, choices, help) .field = def,
 #define NUMBER(field, var, def, min, max, unit, help) .field = def,
-#define TEXT(field, var, help)
+#define TEXT(field, var, what, accepted, help)
 #include "../../core/opts.def"
 #undef CHOICE
 #undef NUMBER
@@ -113,7 +113,7 @@ static int parse_number(const char *name, long long n)
 static void limits(void)
 {
 #define CHOICE(field, var, def, choices, help)
-#define TEXT(field, var, help)
+#define TEXT(field, var, what, accepted, help)
 #define NUMBER(field, var, def, min, max, unit, help) \
 	CHECK(def >= min && def <= max); \
 	CHECK_EQ(parse_number(var, min), 0); \

@@ -65,7 +65,7 @@ static void each_number(void)
 	char want[80];
 
 #define CHOICE(field, var, def, choices, help)
-#define TEXT(field, var, help)
+#define TEXT(field, var, what, accepted, help)
 #define NUMBER(field, var, def, min, max, unit, help) \
 	parse(var "=-1"); \
 	says(var "=-1"); \
@@ -93,7 +93,7 @@ static void unknown(void)
 	says("not used");
 #define CHOICE(field, var, def, choices, help) says(var);
 #define NUMBER(field, var, def, min, max, unit, help) says(var);
-#define TEXT(field, var, help) says(var);
+#define TEXT(field, var, what, accepted, help) says(var);
 #include "../../core/opts.def"
 #undef CHOICE
 #undef NUMBER
