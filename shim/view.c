@@ -273,7 +273,8 @@ static void write_names(struct vsock *vs, struct region_sock *record)
 
 	record->family = 0;
 	record->local_port = record->peer_port = 0;
-	memset(record->local, 0, 32);
+	memset(record->local, 0, sizeof(record->local));
+	memset(record->peer, 0, sizeof(record->peer));
 	if (vs->life == VS_LISTEN &&
 	    !sys_call3(SYS_getsockname, vs->fd, &sa, &len)) {
 		record->family = sa.sin6_family;
