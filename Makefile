@@ -263,10 +263,15 @@ check-vm:			## conformance on kernels 6.1, 6.12 and the newest (QEMU)
 lint:				## layer rules, symbols, sizes, style
 	$(run) lint
 
-bench: all			## measure against the plain programs
-	@if [ -f bench/run.bash ]; then bash bench/run.bash; else \
-		echo "make: no bench/run.bash: the benchmark comes with" \
-		     "its own workload files" >&2; false; fi
+$(BUILD)/bench/load: bench/load.c $(BUILD)/flags
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(LDFLAGS) -o $@ $<
+
+bench:				## measure against the plain programs, ROWS="a b"
+	@scripts/deps bench
+	@+$(MAKE) --no-print-directory all $(BUILD)/bench/load
+	@BUILD='$(BUILD)' python3 bench/run.py
 
 demo:				## a server with and without MegaPipe, side by side
 	@scripts/deps demo
