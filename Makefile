@@ -75,6 +75,11 @@ marked	= $(if $(2),$(patsubst tests/unit/%.c,%,$(shell awk \
 UNIT_FAKE := $(call marked,fake-ring,$(UNIT))
 UNIT_SHIM := $(call marked,with-shim,$(UNIT))
 
+# Fuzz drivers that say kernel-calls are programs like the conformance tests.
+FUZZ_CALLS := $(if $(FUZZ),$(patsubst tests/fuzz/%.c,%,$(shell awk \
+	'FNR <= 10 && /kernel-calls/ { print FILENAME }' \
+	$(FUZZ:%=tests/fuzz/%.c))))
+
 # $(call objs,DIR,core): the objects of one directory in one variant.
 objs	= $(patsubst %,$(1)/obj/$(2)/%.o,$(3))
 core_o	= $(call objs,$(1),core,$(CORE))
@@ -176,12 +181,16 @@ shim_of	= $(if $(filter $(2),$(UNIT_SHIM)),$(call shim_o,$(1)),$\
 	$(1)/obj/libshim-logic.a)
 units	= $(foreach n,$(UNIT),$(eval $(call unit,$(1),$(2),unit,$(n),$\
 	$(call is_fake,$(n)),$(call shim_of,$(1),$(n)))))
-fuzzers	= $(foreach n,$(FUZZ),$(eval $(call unit,$(1),$(2),fuzz,$(n),fake,$\
+fuzzers	= $(foreach n,$(filter-out $(FUZZ_CALLS),$(FUZZ)),$(eval $(call unit,$(1),$(2),fuzz,$(n),fake,$\
 	$(1)/obj/libshim-logic.a)))
 
 # Sanitizers do not like to be preloaded into, so here the shim is part of
 # the program: the program's read is the shim's, RTLD_NEXT's the sanitizer's.
 define linked-in
+$(FUZZ_CALLS:%=$(1)/tests/fuzz/%): $(1)/tests/fuzz/%: \
+		$(1)/obj/tests/fuzz/%.o $(call tlib_o,$(1)) \
+		$(call shim_o,$(1)) $(call core_o,$(1)) $(LIBURING)
+	$$(call link,$$($(2)))
 $(1)/tests/conform/%: $(1)/obj/tests/conform/%.o $(call tlib_o,$(1)) \
 		$(call shim_o,$(1)) $(call core_o,$(1)) $(LIBURING)
 	$$(call link,$$($(2)))
@@ -227,6 +236,10 @@ $(BUILD)/tests/conform/%: $(BUILD)/obj/tests/conform/%.o \
 		$(call tlib_o,$(BUILD))
 	$(call link,)
 
+$(FUZZ_CALLS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
+		$(BUILD)/obj/tests/fuzz/%.o
+	$(call link,)
+
 $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/obj/libtest.a
 	$(call link,$(if $(filter static_%,$(*F)),-static-pie))
 
@@ -254,6 +267,10 @@ check-integration:		## run real servers under the library
 	$(run) integration
 check-fuzz:			## random orders, sizes and delays of completions
 	$(run) fuzz
+fuzz:				## SECONDS=600 of that, calls in each of MODES
+	@+FUZZ_SECONDS=$(or $(SECONDS),600) \
+		MODES="$(or $(MODES),plain on off)" $(MAKE) --no-print-directory \
+		check-fuzz
 check-asan:			## conformance and unit tests, address and UB checks
 	$(run) asan
 check-tsan:			## conformance tests under the thread sanitizer
@@ -307,5 +324,5 @@ help:				## print this list
 		Makefile
 
 .PHONY: all bench check check-asan check-conform check-fuzz \
-	check-integration check-tsan check-unit check-vm clean demo help \
-	install lint objects tools uninstall
+	check-integration check-tsan check-unit check-vm clean demo fuzz \
+	help install lint objects tools uninstall
