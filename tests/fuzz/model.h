@@ -234,10 +234,9 @@ static void kernel_recv_into(struct conn *c, struct fake_req *req)
 	bytes = malloc(n);
 	CHECK(bytes);
 	stream_fill(bytes, n, c->id * 2, c->delivered);
+	/* A look behind what is queued begins where the kernel's part does. */
 	if (!(req->flags & MSG_PEEK))
 		c->delivered += n;
-	else
-		CHECK(c->delivered == c->read);
 	fake_fill(req, bytes, n);
 	free(bytes);
 }
