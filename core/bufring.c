@@ -57,6 +57,7 @@ void bufring_close(struct bufring *b)
 
 void bufring_put(struct bufring *b, unsigned int id)
 {
-	b->lent--;
+	/* Counted by the owner on its way into the ring, without the lock. */
+	__atomic_store_n(&b->lent, b->lent - 1, __ATOMIC_RELAXED);
 	add(b, id);
 }

@@ -36,7 +36,7 @@ static inline char *bufring_data(const struct bufring *b, unsigned int id)
 
 static inline void bufring_take(struct bufring *b)
 {
-	b->lent++;
+	__atomic_store_n(&b->lent, b->lent + 1, __ATOMIC_RELAXED);
 }
 
 void bufring_put(struct bufring *b, unsigned int id);

@@ -177,7 +177,8 @@ static void count_enter(struct mp_channel *ch)
 	stat_inc(STAT_enters);
 	stat_add(STAT_submitted, queued);
 	stat_store(&line->batch[stat_bucket(queued)], 1);
-	line->buffers_lent = ch->buffers.lent;
+	line->buffers_lent = __atomic_load_n(&ch->buffers.lent,
+					     __ATOMIC_RELAXED);
 	ch->announced = 0;
 }
 
