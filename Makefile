@@ -39,6 +39,18 @@ WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	   $(if $(filter 1,$(WERROR)),-Werror)
 BASE	:= -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fno-strict-aliasing
 
+# The kernel's program becomes a header, the "light skeleton". Without these
+# tools what is built answers that it has none; scripts/deps brings them.
+# bpftool is in /usr/sbin, which is not on everyone's PATH.
+tool	= $(firstword $(wildcard $(addsuffix /$(1),\
+	  $(subst :, ,$(PATH)) /usr/sbin)))
+BPFTOOL	?= $(call tool,bpftool)
+CLANG	?= $(call tool,clang)
+SKEL	:= $(if $(and $(BPFTOOL),$(CLANG),\
+	   $(wildcard /usr/include/bpf/skel_internal.h)),\
+	   $(BUILD)/bpf/steer.skel.h)
+STEER	:= $(if $(SKEL),-DSTEER_BUILTIN)
+
 # Code that runs inside a guest: its symbols hidden, its thread-locals
 # reached without a call. read and read64, read and __read_chk are different
 # symbols here, so neither fortify nor large-file macros may rename them.
@@ -101,7 +113,7 @@ objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
 
 # Objects depend on this file, so other flags or another compiler rebuild
 # them. Written while parsing, not by a rule: `make -q` must stay truthful.
-FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) \
+FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) $(STEER) \
 	   $(VERSION) $(LIBDIR))
 ifeq ($(filter clean help uninstall,$(MAKECMDGOALS)),)
 ifneq ($(strip $(file <$(BUILD)/flags)),$(FLAGS))
@@ -160,7 +172,10 @@ $(1)/obj/libcore.a: $(call core_o,$(1))
 	$$(call archive,$$^)
 $(1)/obj/libcore-noring.a: $(filter-out $(call ring_o,$(1)),$(call core_o,$(1)))
 	$$(call archive,$$^)
-$(1)/obj/libshim-logic.a: $(call shim_o,$(1)) $(SYMBOLS)
+$(1)/obj/bpf/%.o: bpf/%.c $(BUILD)/flags $(SKEL)
+	$$(call compile,$$(LIB) $$($(2)) $(STEER) -iquote . -I $(BUILD)/bpf)
+$(1)/obj/libshim-logic.a: $(call shim_o,$(1)) $(call objs,$(1),bpf,steer) \
+		$(SYMBOLS)
 	$$(call archive,$$$$(scripts/logic-objects $$(filter %.o,$$^)))
 $(1)/obj/libtest.a: $(call tlib_o,$(1))
 	$$(call archive,$$^)
@@ -207,6 +222,21 @@ $(call fuzzers,$(BUILD)/asan,ASAN)
 
 -include $(wildcard $(foreach d,$(BUILD) $(BUILD)/asan $(BUILD)/tsan,\
 	$(d)/obj/*/*.d $(d)/obj/tests/*/*.d))
+
+# --- the kernel's program ----------------------------------------------------
+
+# -mcpu=v2 is what the oldest kernels take; maps need the BTF that -g makes.
+$(BUILD)/bpf/steer.o: bpf/steer.bpf.c bpf/steer.h $(BUILD)/flags
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror \
+		-I /usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@.tmp
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp
+	$(Q)rm -f $@.tmp
+
+$(BUILD)/bpf/steer.skel.h: $(BUILD)/bpf/steer.o
+	$(call msg,GEN,$@)
+	$(Q)$(BPFTOOL) gen skeleton -L $< name steer >$@
 
 # --- linking -----------------------------------------------------------------
 

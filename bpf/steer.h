@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which partition of a listener takes a new connection: the table that the
+ * processes of a server share, and the policy that reads it.
+ *
+ * Owns: the layout of the table and steer_pick(), which is compiled twice, for
+ * the kernel's program (steer.bpf.c) and natively. Invariant: steer_pick()
+ * only reads, takes any content of the table, and chooses an active partition
+ * if there is one. Called by: both. No library, no system call.
+ */
+#ifndef BPF_STEER_H
+#define BPF_STEER_H
+
+#include <linux/types.h>
+
+/* Partitions of one listener: as many sockets. A power of two. */
+#define STEER_PARTS 128
+/* CPUs that a mask can name; those above have no partition of their own. */
+#define STEER_CPUS 256
+#define STEER_WORDS (STEER_CPUS / 64)
+
+/*
+ * A partition: one listening socket. It is active while it has an owner that
+ * takes connections. The owner alone writes held, seen and cpus, the kernel's
+ * program steered. A cache line.
+ */
+struct steer_part {
+	__u32 owner;		/* process, 0: none */
+	__u32 paused;		/* the owner takes no connections now */
+	__u32 held;		/* connections that the owner has */
+	__u32 steered;		/* connections sent here, ever */
+	__u32 seen;		/* ... of these, taken by the owner */
+	__u32 index;		/* its own place in the table */
+	__u32 spare[2];
+	__u64 cpus[STEER_WORDS];
+};
+
+struct steer_table {
+	__u32 count;		/* partitions in use; number 0 always is */
+	__u32 spare[15];
+	struct steer_part parts[STEER_PARTS];
+};
+
+/* A partition of another CPU must be lighter by an eighth and a few to be
+ * worth the cache misses. Workers that get everything from one CPU then
+ * differ from their mean by about an eighth. */
+#define STEER_SLACK 16
+
+#define STEER_READ(x) (*(const volatile __typeof__(x) *)&(x))
+#define STEER_INLINE static inline __attribute__((always_inline))
+
+STEER_INLINE int steer_active(const struct steer_part *p)
+{
+	return STEER_READ(p->owner) && !STEER_READ(p->paused);
+}
+
+/* What a partition has to do: connections held, and on their way. A count
+ * that can't be true is none: a new owner has not written seen yet. */
+STEER_INLINE __u32 steer_weight(const struct steer_part *p)
+{
+	__u32 queued = STEER_READ(p->steered) - STEER_READ(p->seen);
+
+	return STEER_READ(p->held) + (queued < 1u << 16 ? queued : 0);
+}
+
+STEER_INLINE int steer_has_cpu(const struct steer_part *p, __u32 cpu)
+{
+	return cpu < STEER_CPUS &&
+	       STEER_READ(p->cpus[cpu / 64 % STEER_WORDS]) >> (cpu % 64) & 1;
+}
+
+/*
+ * The lightest partition of this CPU, or the lightest of all when that is
+ * clearly lighter; 0 when none is active. The kernel's verifier follows every
+ * value that it can know through every turn of the loop, and gave up after a
+ * million steps: so the choice is read from the table, not counted.
+ */
+STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu)
+{
+	__u32 any = STEER_READ(t->parts[0].index), local = any;
+	__u32 any_weight = ~0u, local_weight = ~0u;
+	__u32 i, weight;
+
+	for (i = 0; i < STEER_PARTS; i++) {
+		const struct steer_part *p = &t->parts[i];
+
+		if (i >= STEER_READ(t->count))
+			break;
+		if (!steer_active(p))
+			continue;
+		weight = steer_weight(p);
+		if (weight < any_weight) {
+			any_weight = weight;
+			any = STEER_READ(p->index);
+		}
+		if (weight < local_weight && steer_has_cpu(p, cpu)) {
+			local_weight = weight;
+			local = STEER_READ(p->index);
+		}
+	}
+	if (local_weight != ~0u &&
+	    local_weight <= any_weight + any_weight / 8 + STEER_SLACK)
+		any = local;
+	return any & (STEER_PARTS - 1);
+}
+
+#ifndef __bpf__
+#include <stdbool.h>
+
+/* What the loader leaves: the table's map, the sockets' map, the program. */
+struct steer_fds {
+	int table, sockets, program;
+};
+
+/* Loads the kernel's program. 0, or -errno: -EPERM without CAP_BPF, -ENOTSUP
+ * when built without it. Nothing is left open then. */
+int steer_load(struct steer_fds *out);
+
+/* A listening socket takes place *index*; the group of *sock* is steered. */
+int steer_add(int sockets, __u32 index, int sock);
+int steer_attach(int sock, int program);
+
+/* A choice without privileges and without weights, of what is active now: a
+ * classic program, by CPU or at random. Index is the order of listen(), as
+ * long as no member is closed. */
+int steer_attach_classic(int sock, const struct steer_table *t, bool by_cpu,
+			 unsigned int cpus);
+#endif
+
+#endif
