@@ -38,7 +38,7 @@ static void share_sockets(struct thread *th)
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		struct vsock *vs = list_entry(node, struct vsock, owned);
 
-		next = node->next;
+		next = thread_next_sock(th, node);
 		if (vs->life != VS_OPEN || vs->depth == DEPTH_GIVEN)
 			continue;
 		vs_quiesce_rx(vs);

@@ -101,6 +101,43 @@ static void close_channel(struct thread *th)
 	lock_give(&shim_lock);
 }
 
+struct list *thread_next_sock(const struct thread *th, struct list *node)
+{
+	do {
+		node = node->next;
+	} while (node != &th->socks &&
+		 list_entry(node, struct vsock, owned)->life >= VS_CLOSING);
+	return node;
+}
+
+/* A socket that is still to be given back. The closing ones only have to end,
+ * and what was asked to go in a hurry goes with the next flush. */
+static struct vsock *first_to_give(const struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->life < VS_CLOSING && vs->depth != DEPTH_GIVEN &&
+		    !(vs->giving && vs->hurry))
+			return vs;
+	}
+	return NULL;
+}
+
+/* Each look at completions may end other sockets: so from the start again. */
+static void give_rest(struct thread *th)
+{
+	struct vsock *vs;
+
+	thread_flush_out(th);
+	while ((vs = first_to_give(th)))
+		if (vs_give_now(vs, STAT_handover_thread) < 0)
+			break;
+	thread_flush_out(th);
+}
+
 /* The thread ends: its sockets go back to the kernel, its ring ends. */
 static void thread_ended(void *arg)
 {
@@ -115,11 +152,7 @@ static void thread_ended(void *arg)
 		next = node->next;
 		ep_make_plain(set, STAT_handover_thread);
 	}
-	for (node = th->socks.next; node != &th->socks; node = next) {
-		next = node->next;
-		vs_give_now(list_entry(node, struct vsock, owned),
-			    STAT_handover_thread);
-	}
+	give_rest(th);
 	if (list_empty(&th->socks))
 		close_channel(th);
 	lock_give(&th->lock);
@@ -444,7 +477,7 @@ static void close_all(struct thread *th)
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		struct vsock *vs = list_entry(node, struct vsock, owned);
 
-		next = node->next;
+		next = thread_next_sock(th, node);
 		if (vs->life == VS_LISTEN)
 			listener_stop(vs);
 		else if (vs->life == VS_OPEN)
@@ -456,20 +489,15 @@ static void close_all(struct thread *th)
  * ends it with the process: they become what they are without us. */
 static void give_all(struct thread *th)
 {
-	struct list *node, *next;
+	struct list *node;
+	struct vsock *vs;
 
 	for (node = th->socks.next; node != &th->socks; node = node->next) {
-		struct vsock *vs = list_entry(node, struct vsock, owned);
-
+		vs = list_entry(node, struct vsock, owned);
 		if (vs->life == VS_OPEN)
 			vs_give_start(vs, STAT_handover_thread);
 	}
-	for (node = th->socks.next; node != &th->socks; node = next) {
-		struct vsock *vs = list_entry(node, struct vsock, owned);
-
-		next = node->next;
-		if (vs->life > VS_OPEN)
-			continue;
+	while ((vs = first_to_give(th))) {
 		if (vs_give_now(vs, STAT_handover_thread) < 0)
 			vs_close(vs);
 		else if (vs->kind == OBJ_SOCK && vs->life == VS_OPEN)

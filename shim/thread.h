@@ -51,6 +51,10 @@ static inline bool thread_must_flush(const struct thread *th)
 	       thread_is_exposed(th);
 }
 
+/* The next in th->socks that will still be there after completions were looked
+ * at: the closing ones may end by that. */
+struct list *thread_next_sock(const struct thread *th, struct list *node);
+
 /* The calling thread's channel, made at the first call; NULL and *why (-errno)
  * when none can be made. */
 struct thread *thread_get(int *why);
