@@ -83,6 +83,19 @@ int vs_wait_rx(struct vsock *vs)
 	return ret;
 }
 
+/* LIMIT: while the owner is busy outside its ring, its requests keep the
+ * listener that another thread has closed open. */
+int vs_wait_accepts(struct vsock *vs)
+{
+	int ret = 0, patience = ASK_MS;
+
+	while (!ret && vs->listener->armed_count && vs->th->sleeping) {
+		vs->asked = (uint8_t)(1 + STAT_handover_thread);
+		ret = wait_owner(vs, &patience);
+	}
+	return ret;
+}
+
 static int ask_descriptor(struct vsock *vs, enum stat_id reason)
 {
 	int ret = 0, patience = ASK_MS;

@@ -47,6 +47,10 @@ bool vs_settle(struct vsock *vs);
  * meanwhile, -EBUSY. Gives up the lock. */
 int vs_wait_rx(struct vsock *vs);
 
+/* Of a listener that is to be closed: until no request of its owner, which
+ * sleeps, holds it open. The rest as above. */
+int vs_wait_accepts(struct vsock *vs);
+
 /* Down, by the owner: what is still in the ring of a given socket. */
 void vs_given_update(struct vsock *vs);
 

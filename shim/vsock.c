@@ -262,6 +262,16 @@ static void bury(struct vsock *vs)
 	vs_put(vs);
 }
 
+/* Another thread has closed it. The last request to end would free it in the
+ * middle of listener_stop(). */
+static void update_closed_listener(struct vsock *vs)
+{
+	vs->refs++;
+	listener_update(vs);
+	vs->refs--;
+	vs_put(vs);
+}
+
 void vs_update(struct vsock *vs)
 {
 	if (unlikely(vs->asked))
@@ -296,7 +306,8 @@ void vs_update(struct vsock *vs)
 		break;
 	case VS_CLOSING:
 		if (vs->listener) {
-			listener_update(vs);
+			update_closed_listener(vs);
+			return;
 		} else if (vs->fin == SLOT_IDLE) {
 			update_close(vs);
 			if (vs->fin == SLOT_ARMED)
@@ -482,6 +493,8 @@ void vs_close(struct vsock *vs)
 	ep_forget(vs, -1);
 	if (vs->life == VS_LISTEN) {
 		listener_stop(vs);
+		if (!vs_mine(vs) && vs_wait_accepts(vs) == -EBADF)
+			return;
 		vs->refs = 0;
 		vs_set_life(vs, VS_CLOSING);
 		vs_put(vs);

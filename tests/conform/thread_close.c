@@ -105,6 +105,32 @@ static void t_warm(struct fix *f)
 	run(true);
 }
 
+static bool refused(const struct sockaddr_in *addr)
+{
+	int fd = MUST(socket(AF_INET, SOCK_STREAM, 0));
+	int ret = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	int err = errno;
+
+	MUST(close(fd));
+	return ret < 0 && err == ECONNREFUSED;
+}
+
+/* The loop waits for connections of it: none comes any more. */
+static void t_listener(struct fix *f)
+{
+	struct loop l;
+
+	(void)f;
+	loop_start(&l, true);
+	MUST(close(l.f.lfd));
+	l.f.lfd = -1;
+	CHECK(refused(&l.f.addr));
+	CHECK_EQ(l.reports, 0);
+	for (int i = 0; i < CONNS; i++)
+		MUST(close(l.fd[i]));
+	loop_stop(&l);
+}
+
 static void t_numbers_come_back(struct fix *f)
 {
 	struct loop l;
@@ -130,6 +156,7 @@ static const struct net_case cases[] = {
 	  BARE },
 	{ "the peer sees it at once, the loop nothing (warm)", t_warm,
 	  BARE },
+	{ "the listener", t_listener, BARE },
 	{ "the numbers come back as something else", t_numbers_come_back,
 	  BARE },
 };
