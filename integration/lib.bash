@@ -196,3 +196,11 @@ sha() { sha256sum "$@" | cut -d' ' -f1; }
 
 # mp_with NAME=VALUE...: more environment for the server of this test.
 mp_with() { MP_PREFIX+=("$@"); }
+
+# tls_make DIR: a key and a certificate for 127.0.0.1.
+tls_make() {
+	openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=localhost \
+		-addext subjectAltName=IP:127.0.0.1 -keyout "$1/key.pem" \
+		-out "$1/cert.pem" 2>/dev/null
+	cat "$1/key.pem" "$1/cert.pem" >"$1/both.pem"
+}

@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-DATE = re.compile(rb"^Date: [^\r\n]*\r\n", re.MULTILINE)
+DATE = re.compile(rb"^[Dd]ate: [^\r\n]*\r\n", re.MULTILINE)
 
 
 def build(paths, method, close_last):
