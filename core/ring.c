@@ -378,8 +378,21 @@ int ring_submit(struct ring *r)
 	return enter_ring(r, 0, 0, NULL, 0);
 }
 
+/* The kernel says "there is work" after it has queued it; by then the work
+ * may be done, and the word would stay until there is more
+ * (io_req_local_work_add()). It is taken back before an enter, which does all
+ * the work there is; what is queued later is said again. */
+static void take_word_back(struct ring *r)
+{
+	if (IO_URING_READ_ONCE(*r->uring.sq.kflags) & IORING_SQ_TASKRUN)
+		__atomic_fetch_and(r->uring.sq.kflags,
+				   ~(unsigned int)IORING_SQ_TASKRUN,
+				   __ATOMIC_SEQ_CST);
+}
+
 int ring_reap(struct ring *r)
 {
+	take_word_back(r);
 	return enter_ring(r, 0, IORING_ENTER_GETEVENTS, NULL, 0);
 }
 
@@ -395,8 +408,10 @@ int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
 		.ts = timeout_ns < 0 ? 0 : (uintptr_t)&ts,
 	};
 	int64_t start = timeout_ns > 0 ? sys_now_ns() : 0;
-	int ret = enter_ring(r, 1, r->wait_flags, &arg, sizeof(arg));
+	int ret;
 
+	take_word_back(r);
+	ret = enter_ring(r, 1, r->wait_flags, &arg, sizeof(arg));
 	if (ret == -ETIME || ret == -EBUSY)
 		return 0;
 	if (ret <= 0 || ring_ready(r))
