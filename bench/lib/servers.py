@@ -54,6 +54,9 @@ class Server:
         for sub in ("stored", "body"):
             os.makedirs(os.path.join(directory, sub), exist_ok=True)
             os.chmod(os.path.join(directory, sub), 0o777)
+        # An upload replaces a file: each answer is the same 204.
+        with open(os.path.join(directory, "stored", "a"), "wb"):
+            pass
         conf = self.fill(read(os.path.join(HERE, "conf", row["conf"])))
         path = os.path.join(directory, "conf")
         with open(path, "w", encoding="ascii") as f:
