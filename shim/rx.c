@@ -282,6 +282,20 @@ static size_t take_more(struct vsock *vs, const struct iovec *iov,
 	return 0;
 }
 
+/* A program that asks for so much, and a buffer was full: the next bytes are
+ * better received into its own memory than through many small buffers. */
+#define BULK_MIN 16384
+
+/* So many smaller receives end it: requests are small again. */
+#define BULK_PATIENCE 16
+
+static void note_bulk(struct vsock *vs, size_t want)
+{
+	if (want < BULK_MIN || vs->rx_bytes < MP_BUFFER_SIZE)
+		return;
+	vs->bulk = BULK_PATIENCE;
+}
+
 ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		int flags)
 {
@@ -305,6 +319,7 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (unlikely(user_bad_parts(iov, count, vs->rx_bytes)) &&
 	    !(flags & MSG_TRUNC))
 		return -EFAULT;
+	note_bulk(vs, want);
 	got = copy_queue(vs, iov, count, flags);
 	if (!(flags & MSG_PEEK))
 		consume(vs, got);

@@ -100,6 +100,7 @@ struct vsock {
 	bool tx_poll;			/* the tx slot waits for room */
 	bool nonblock, cloexec;
 	bool outlived;			/* it lived for more than a request */
+	uint8_t bulk;			/* bulk till so many small receives */
 
 	/* facts */
 	bool eof, reset;		/* peer's FIN; RST or time-out */

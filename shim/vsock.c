@@ -131,7 +131,7 @@ static void update_rx(struct vsock *vs)
 	if (vs->rx == SLOT_CANCELLING)
 		return;		/* its end is on the way and decides then */
 	if (vs->rx == SLOT_ARMED) {
-		if (vs->rx_poll ? !poll : !recv)
+		if (vs->rx_poll ? !poll : !recv || (vs->rx_stream && vs->bulk))
 			vs_cancel_rx(vs);
 		return;		/* what waits is what is wanted */
 	}
@@ -142,7 +142,7 @@ static void update_rx(struct vsock *vs)
 		vs->rx = SLOT_ARMED;
 	} else if (recv) {
 		vs->rx_poll = false;
-		vs->rx_stream = vs->outlived;
+		vs->rx_stream = vs->outlived && !vs->bulk;
 		if (vs->rx_stream)
 			mp_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
 		else
@@ -342,6 +342,8 @@ static void recv_done(struct vsock *vs, const struct mp_event *ev)
 	if (ev->nonempty && !ev->more && ev->result < MP_BUFFER_SIZE)
 		vs->th->look_again = true;
 	if (ev->result > 0) {
+		if (vs->bulk && ev->result < MP_BUFFER_SIZE)
+			vs->bulk--;
 		if (vs->life == VS_OPEN)
 			rx_arrived(vs, ev);
 		else
