@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -133,6 +134,14 @@ static inline int sys_setsockopt(int fd, int level, int name, const void *val,
 {
 	return (int)sys_call6(SYS_setsockopt, fd, level, name, (long)val,
 			      (long)len, 0);
+}
+
+/* Is it a regular file, as those of /proc are? */
+static inline bool sys_is_file(int fd)
+{
+	struct stat st;
+
+	return sys_call3(SYS_fstat, fd, &st, 0) == 0 && S_ISREG(st.st_mode);
 }
 
 static inline int sys_shutdown(int fd, int how)

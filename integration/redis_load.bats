@@ -31,6 +31,24 @@ benchmark() {
 	! grep -v -e '^$' -e 'Keepalive disabled' "$MP_DIR/bench.err" || return 1
 }
 
+# A server with helper threads that reads a file now and then (its own /proc
+# entry, ten times a second): nobody waits for that, and its connections stay
+# without descriptors. Two seconds, in which new connections come as well.
+files_read() {
+	local end=$((SECONDS + 2))
+	mp_env "$1"
+	redis_start server
+	while ((SECONDS <= end)); do
+		redis-benchmark -h 127.0.0.1 -p "$RDS_PORT" -t get -n 5000 \
+			-c 20 -q >/dev/null
+	done
+	redis_end
+	if [[ $1 == on ]] && grep -q ' accepted_lw=' "$MP_STATS"; then
+		! grep -o ' mat_block=.*' "$MP_STATS" || return 1
+	fi
+	redis_verify server
+}
+
 bench() {
 	local count=$2
 	mp_env "$1"
@@ -137,6 +155,9 @@ replica() {
 	MP_STARTS=2
 	mp_verify "$MP_DIR"/{primary,replica}/{stderr,redis.log}
 }
+
+@test "plain: files are read beside connections" { files_read plain; }
+@test "on: files are read beside connections" { files_read on; }
 
 @test "plain: redis-benchmark" { bench plain 5000 -c 50; }
 @test "on: redis-benchmark" { bench on 5000 -c 50; }

@@ -63,7 +63,11 @@ static inline void entry_before_block(int fd)
 	if (likely(!th || !thread_must_flush(th)))
 		return;
 	flags = sys_fcntl(fd, F_GETFL, 0);
-	if (flags >= 0 && !(flags & O_NONBLOCK))
+	if (flags < 0 || flags & O_NONBLOCK)
+		return;
+	if (sys_is_file(fd))
+		thread_before_delay();
+	else
 		thread_before_block();
 }
 

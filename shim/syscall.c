@@ -176,7 +176,12 @@ long syscall(long nr, ...)
 	if (nr == SYS_poll)
 		return poll((void *)a[0], (nfds_t)a[1], (int)a[2]);
 #endif
-	thread_before_block();
+	/* A lock of the program's own may be another thread's; what other calls
+	 * wait for is not known, and mostly nothing. */
+	if (nr == SYS_futex)
+		thread_before_block();
+	else
+		thread_before_delay();
 	if (is_ours(nr, a)) {
 		if (data_call(nr, a, &ret) || socket_call(nr, a, &ret) ||
 		    number_call(nr, a, &ret))

@@ -409,21 +409,33 @@ static void materialise_all(struct thread *th)
 	thread_served(th);
 }
 
-void thread_before_block(void)
+static void before_call(struct thread *th, bool waits_for_threads)
 {
-	struct thread *th = self_thread;
-
-	if (likely(!th) || !thread_must_flush(th) || !*shim_alive)
-		return;
-	if (!lock_take(&th->lock))
+	if (!*shim_alive || !lock_take(&th->lock))
 		return;
 	/* Not only submitted: a cancelled receive holds its file, and so a
 	 * FIN back, until its end was collected. */
 	if (th->ch)
 		thread_flush_out(th);
-	if (th->ch && thread_is_exposed(th))
+	if (th->ch && waits_for_threads && thread_is_exposed(th))
 		materialise_all(th);
 	lock_give(&th->lock);
+}
+
+void thread_before_block(void)
+{
+	struct thread *th = self_thread;
+
+	if (unlikely(th && thread_must_flush(th)))
+		before_call(th, true);
+}
+
+void thread_before_delay(void)
+{
+	struct thread *th = self_thread;
+
+	if (unlikely(th && thread_has_unsent(th)))
+		before_call(th, false);
 }
 
 bool thread_leave(void)

@@ -44,11 +44,16 @@ static inline bool thread_is_exposed(const struct thread *th)
 	       !__libc_single_threaded;
 }
 
+/* Does something wait for its next flush? */
+static inline bool thread_has_unsent(const struct thread *th)
+{
+	return thread_is_sending(th) || !list_empty(&th->loose);
+}
+
 /* Is there anything to do before it blocks? */
 static inline bool thread_must_flush(const struct thread *th)
 {
-	return thread_is_sending(th) || !list_empty(&th->loose) ||
-	       thread_is_exposed(th);
+	return thread_has_unsent(th) || thread_is_exposed(th);
 }
 
 /* The next in th->socks that will still be there after completions were looked
@@ -81,6 +86,10 @@ void thread_put_buffer(struct thread *th, unsigned int buffer);
 
 /* Before the calling thread blocks outside the shim: its output goes out. */
 void thread_before_block(void);
+
+/* The same before what takes a while but waits for no thread of this process:
+ * its sockets need no descriptors for the others. */
+void thread_before_delay(void);
 
 /* The same around a call: meanwhile others do what the thread would. What
  * thread_leave() said is for thread_back(). */
