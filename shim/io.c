@@ -53,7 +53,8 @@ static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
 		ret = rx_take(vs, iov, count, flags);
 	else if (vs->err)
 		ret = -vs_take_error(vs);
-	else if (vs->rx != SLOT_IDLE && vs->nonblock)
+	else if (vs->rx != SLOT_IDLE &&
+		 (vs->nonblock || flags & MSG_DONTWAIT))
 		/* The owner can't enter its ring while we hold its lock. */
 		ret = rx_direct(vs, iov, count, flags);
 	vs_settle(vs);

@@ -299,12 +299,16 @@ static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
 	return fd;
 }
 
-/* Its name can't be told: the kernel ends the connection (do_accept()). */
+/* Its name can't be told: the kernel ends the connection (do_accept()). For
+ * another thread it waits on, as only the owner can enter its ring. */
 static int drop_first(struct vsock *vs)
 {
-	struct accept_req *req = list_entry(list_pop(&vs->listener->queue),
-					    struct accept_req, node);
+	struct accept_req *req;
 
+	if (!vs_mine(vs))
+		return -EFAULT;
+	req = list_entry(list_pop(&vs->listener->queue), struct accept_req,
+			 node);
 	drop_result(vs->th, req);
 	vs->listener->queued--;
 	free_req(vs->th, req);

@@ -285,10 +285,10 @@ void vs_update(struct vsock *vs)
 	}
 	switch (vs->life) {
 	case VS_LISTEN:
-		if (vs->giving)
-			vs_give_step(vs);
-		else
+		if (!vs->giving)
 			listener_update(vs);
+		else if (vs_give_step(vs))
+			return;		/* it is gone */
 		break;
 	case VS_OPEN:
 		/* The peer is done and the program knows, yet it goes on:
@@ -300,7 +300,7 @@ void vs_update(struct vsock *vs)
 		    (vs->tx_bytes || ep_all_level(vs)))
 			vs_give_start(vs, STAT_handover_eof);
 		if (vs->giving && vs != vs->th->busy && vs_give_step(vs))
-			break;
+			return;
 		update_rx(vs);
 		update_tx(vs);
 		break;

@@ -257,6 +257,8 @@ static long ctl_foreign(struct epset *set, int op, int fd,
 
 	if (likely(!vs || !is_foreign(set, vs)))
 		return SHIM_PASS;
+	if (op != EPOLL_CTL_DEL && user_bad(ev, sizeof(*ev)))
+		return -EFAULT;
 	vs = entry_lock(fd, &ret);
 	if (!vs)
 		return ret;

@@ -201,6 +201,21 @@ static void t_ioctl(struct fix *f)
 	expect(f, "hello");
 }
 
+/* A set that another thread or nobody waits on, the connection elsewhere. */
+static void t_other_set(struct fix *f)
+{
+	int other = MUST(epoll_create1(0));
+
+	CHECK_ERRNO(epoll_ctl(other, EPOLL_CTL_MOD, f->fd, low), EFAULT);
+	CHECK_ERRNO(epoll_ctl(other, EPOLL_CTL_ADD, f->fd, low), EFAULT);
+	CHECK_ERRNO(epoll_ctl(other, EPOLL_CTL_ADD, f->fd, high), EFAULT);
+	peer_write(f->peer, "x", 1);
+	set_add(other, f->fd, EPOLLIN);
+	CHECK_ERRNO(epoll_ctl(other, EPOLL_CTL_MOD, f->fd, low), EFAULT);
+	CHECK_EV(set_next(other, f->fd, WAIT_MS), EPOLLIN);
+	MUST(close(other));
+}
+
 static void t_epoll(struct fix *f)
 {
 	struct epoll_event ev;
@@ -247,6 +262,7 @@ static const struct net_case cases[] = {
 	{ "socket options", t_options, BOTH },
 	{ "ioctl", t_ioctl, BOTH },
 	{ "epoll", t_epoll, BOTH },
+	{ "epoll, another set", t_other_set, BOTH },
 	{ "accept", t_accept, BOTH | NOCONN },
 };
 
