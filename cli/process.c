@@ -306,7 +306,7 @@ static void say_none(const struct processes *ps, char *const *words,
 			 "megapipe", *words ? *words : "these processes");
 	else if (*words)
 		complain("'%s' runs without the library: start it by "
-			 "'megapipe run', see megapipe(1)", *words);
+			 "'megapipe run'", *words);
 	else
 		complain("no process runs with the library%s",
 			 geteuid() ? " (of yours: root sees all)" : "");
