@@ -3,12 +3,19 @@
 #include "pool.h"
 #include "sys.h"
 
+/* The link stands behind the first word of a freed object: that goes on saying
+ * what it is, to look-ups that hold no lock and just found it. */
+static void **link_of(void *object)
+{
+	return (void **)object + 1;
+}
+
 void *pool_get(struct pool *p)
 {
 	void *object = p->free;
 
 	if (object) {
-		p->free = *(void **)object;
+		p->free = *link_of(object);
 		p->used++;
 		return object;
 	}
@@ -28,7 +35,7 @@ void *pool_get(struct pool *p)
 
 void pool_put(struct pool *p, void *object)
 {
-	*(void **)object = p->free;
+	*link_of(object) = p->free;
 	p->free = object;
 	p->used--;
 }

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 struct pool {
-	size_t size;		/* of one object, bytes */
+	size_t size;		/* of one object, bytes; 16 at least */
 	size_t block;		/* bytes mapped at a time */
 	void *free;		/* stack of freed objects, linked in place */
 	char *next, *end;	/* untouched part of the newest block */
