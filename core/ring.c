@@ -84,6 +84,7 @@ static int setup(struct ring *r, unsigned int entries)
 
 	if (ret < 0)
 		return ret;
+	sys_mapped();
 	array = r->uring.sq.array;
 	for (i = 0; array && i < p.sq_entries; i++)
 		array[i] = i;
@@ -148,6 +149,7 @@ void ring_close(struct ring *r)
 {
 	free_stash(&r->stash);
 	r->uring.ring_fd = r->fd;
+	sys_unmapping();
 	io_uring_queue_exit(&r->uring);
 	sys_unmap(r, RING_BYTES);
 }

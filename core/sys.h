@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
@@ -187,12 +188,26 @@ static inline int sys_futex(uint32_t *word, int op, uint32_t val,
 	return (int)sys_call4(SYS_futex, word, op, val, wait);
 }
 
+/* The kernel may give one thread the addresses that another has given back.
+ * The thread sanitizer does not see our system calls and liburing's: it is
+ * told the order, by an address that all know. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define sys_mapped() __tsan_acquire(&environ)
+#define sys_unmapping() __tsan_release(&environ)
+#else
+#define sys_mapped() ((void)0)
+#define sys_unmapping() ((void)0)
+#endif
+
 /* NULL when there is no memory. Anonymous, zeroed. */
 static inline void *sys_map(size_t size, int flags)
 {
 	long p = sys_call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
 			   MAP_ANONYMOUS | flags, -1, 0);
 
+	sys_mapped();
 	return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
@@ -209,6 +224,7 @@ static inline void *sys_map_file(void *at, size_t size, int fd, off_t off)
 
 static inline void sys_unmap(void *p, size_t size)
 {
+	sys_unmapping();
 	sys_call3(SYS_munmap, p, size, 0);
 }
 
