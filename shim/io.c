@@ -505,6 +505,7 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 	 * segments fill; the last is not kept for the cork's end. */
 	vs->held = false;
 	ret = sys_call4(SYS_sendfile, vs->fd, in_fd, offset, len);
+	tx_took_much(vs);
 	if (ret != -EAGAIN && (ret < 0 || (size_t)ret == len))
 		return ret;
 	/* Short: the file ended, or the kernel's buffer is full. When it has

@@ -148,6 +148,7 @@ struct vsock {
 	struct leftover *left;		/* given, and readable from memory */
 	struct sockaddr_in6 peer, local;	/* or struct sockaddr_in */
 	uint8_t peer_len, local_len;		/* 0: unknown */
+	uint32_t full_turn;	/* turn in which the kernel took much at once */
 	int nodelay;				/* TCP_NODELAY, -1: unknown */
 	struct epent first;			/* most are in one set */
 };
@@ -200,6 +201,7 @@ struct thread {
 	struct list sets;
 	struct list listeners;	/* listener.node */
 	struct list loose;
+	uint32_t turns;		/* counts its waits, from 1 */
 	uint32_t served;	/* futex: counts what others asked for */
 	unsigned int askers;	/* threads that wait for that */
 	unsigned int lw_count;	/* sockets without a descriptor */

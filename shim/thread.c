@@ -167,6 +167,7 @@ static struct thread *fresh_thread(void)
 	memset(th, 0, sizeof(*th));
 	th->kind = OBJ_THREAD;
 	th->wake_fd = -1;
+	th->turns = 1;
 	list_init(&th->updates);
 	list_init(&th->starved);
 	list_init(&th->socks);
@@ -340,6 +341,7 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 		ep_arm(list_entry(node, struct epset, owned));
 	arm_wake(th);
 	listener_arm_all(th);
+	th->turns++;
 	th->sleeping = true;
 	lock_give(&th->lock);
 	ret = mp_wait(th->ch, timeout_ns, mask);

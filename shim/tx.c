@@ -187,6 +187,20 @@ static size_t room_left(const struct vsock *vs)
 		       vs->limits.send - vs->tx_bytes : 0;
 }
 
+void tx_took_much(struct vsock *vs)
+{
+	vs->full_turn = vs->th->turns;
+}
+
+/* The kernel's buffer may be full by now, though nobody was told: what our
+ * queue took behind that would not leave, and no FIN after it, if the program
+ * then blocks elsewhere or ends. So the kernel is asked until the loop has
+ * turned. */
+static bool may_be_full(const struct vsock *vs)
+{
+	return vs->full_turn == vs->th->turns;
+}
+
 void tx_kernel_full(struct vsock *vs)
 {
 	vs->kernel_full = true;
@@ -219,6 +233,7 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 	}
 	if (ret > 0) {
 		vs->held = more;
+		tx_took_much(vs);
 		stat_add(STAT_sent, (uint64_t)ret);
 		stat_add(STAT_sent_direct, (uint64_t)ret);
 	}
@@ -291,8 +306,8 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (unlikely(bad && !vs_mine(vs)))
 		return -EFAULT;
 	/* The kernel finds out how far a bad address can be read. */
-	if ((len >= DIRECT_MIN || unlikely(bad)) && vs_mine(vs) &&
-	    !vs->kernel_full && vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
+	if ((len >= DIRECT_MIN || unlikely(bad || may_be_full(vs))) &&
+	    vs_mine(vs) && !vs->kernel_full && vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
 		err = send_error(vs);	/* of what went before */
 		return err ? err : put_direct(vs, iov, count, len, flags);
 	}
@@ -340,7 +355,7 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 		}
 		len = len < n ? len : n;
 	} else if (len > FILE_COPY_MAX || vs->kernel_full ||
-		   room_left(vs) < len) {
+		   may_be_full(vs) || room_left(vs) < len) {
 		return -EOPNOTSUPP;
 	}
 	/* In one piece: one read. */

@@ -48,6 +48,9 @@ uint32_t tx_unsent(struct vsock *vs);
 /* The kernel's own buffer is full: the tx slot waits for room in it. */
 void tx_kernel_full(struct vsock *vs);
 
+/* The kernel took much at once, by a call: see may_be_full(). */
+void tx_took_much(struct vsock *vs);
+
 void tx_free(struct vsock *vs);
 
 #endif
