@@ -307,7 +307,8 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 		return -EFAULT;
 	/* The kernel finds out how far a bad address can be read. */
 	if ((len >= DIRECT_MIN || unlikely(bad || may_be_full(vs))) &&
-	    vs_mine(vs) && !vs->kernel_full && vs->depth != DEPTH_GIVEN && tx_drain(vs)) {
+	    vs_mine(vs) && !vs->kernel_full && vs->depth != DEPTH_GIVEN &&
+	    tx_drain(vs)) {
 		err = send_error(vs);	/* of what went before */
 		return err ? err : put_direct(vs, iov, count, len, flags);
 	}
