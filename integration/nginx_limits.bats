@@ -124,14 +124,15 @@ few_descriptors() {
 }
 
 # nginx makes room by ending connections that wait for a request, so how
-# many are answered depends on who is faster: plain gave 52 to 73 of 150.
+# many are answered depends on who is faster: plain gave 52 to 143 of 150. So
+# many at once as there is room for, at least.
 few_connections() {
 	NGX_EVENTS="worker_connections 64;"
 	mp_env "$1"
 	shortage server 2
 	log_says 'worker_connections are not enough' 1
 	echo "answered: $CROWD of 150"
-	((CROWD >= 32 && CROWD <= 128))
+	((CROWD >= 32))
 	nginx_verify server
 }
 
