@@ -4,14 +4,14 @@
  *
  * Owns: all of these. Invariant: a request is answered by a completion with
  * the cookie of the handle that it was made for, or that handle died.
- * Called by: the shim, through megapipe.h. The thread that created it.
+ * Called by: the shim, through channel.h. The thread that created it.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "bufring.h"
 #include "handle.h"
-#include "megapipe.h"
+#include "channel.h"
 #include "ring.h"
 #include "stats.h"
 #include "sys.h"
@@ -27,15 +27,15 @@
 /* Memory that a queued request points at until it is submitted. */
 struct scratch {
 	struct msghdr msg;
-	struct iovec iov[MP_SEND_PARTS];
-	char option[MP_OPTION_MAX];
+	struct iovec iov[CHAN_SEND_PARTS];
+	char option[CHAN_OPTION_MAX];
 };
 
 struct mp_channel {
 	struct ring *ring;
 	struct bufring buffers;
 	struct handle_table handles;
-	struct mp_caps caps;
+	struct chan_caps caps;
 	struct scratch *scratch;	/* one per submission entry */
 	unsigned int entries;
 	unsigned int scratch_used;
@@ -69,7 +69,7 @@ static int open_buffers(struct mp_channel *ch, unsigned int count)
 
 	do {
 		ret = bufring_open(&ch->buffers, ch->ring, BUFFER_GROUP, count,
-				   MP_BUFFER_SIZE);
+				   CHAN_BUFFER_SIZE);
 		count /= 2;
 	} while (ret == -ENOMEM && count >= 8);
 	return ret;
@@ -124,7 +124,7 @@ void mp_destroy(struct mp_channel *ch)
 	sys_unmap(ch, CHANNEL_BYTES);
 }
 
-void mp_forget(struct mp_channel *ch)
+void chan_forget(struct mp_channel *ch)
 {
 	ring_forget(ch->ring);
 	handle_table_close(&ch->handles);
@@ -132,37 +132,37 @@ void mp_forget(struct mp_channel *ch)
 	/* The buffers stay: sockets that were inherited may hold some. */
 }
 
-unsigned int mp_buffers(const struct mp_channel *ch)
+unsigned int chan_buffers(const struct mp_channel *ch)
 {
 	return ch->buffers.count;
 }
 
-unsigned int mp_slots(const struct mp_channel *ch)
+unsigned int chan_slots(const struct mp_channel *ch)
 {
 	return ring_caps(ch->ring)->slots;
 }
 
-const struct mp_caps *mp_caps(const struct mp_channel *ch)
+const struct chan_caps *chan_caps(const struct mp_channel *ch)
 {
 	return &ch->caps;
 }
 
-int mp_fd(const struct mp_channel *ch)
+int chan_fd(const struct mp_channel *ch)
 {
 	return ring_fd(ch->ring);
 }
 
-void mp_moved(struct mp_channel *ch, int fd)
+void chan_moved(struct mp_channel *ch, int fd)
 {
 	ring_moved(ch->ring, fd);
 }
 
-int mp_register(struct mp_channel *ch, void *owner)
+int chan_register(struct mp_channel *ch, void *owner)
 {
 	return handle_open(&ch->handles, owner);
 }
 
-void mp_unregister(struct mp_channel *ch, uint32_t handle)
+void chan_unregister(struct mp_channel *ch, uint32_t handle)
 {
 	handle_close(&ch->handles, handle);
 }
@@ -190,7 +190,7 @@ static int entered(struct mp_channel *ch, int ret)
 	return ret < 0 ? ret : 0;
 }
 
-bool mp_announce(struct mp_channel *ch)
+bool chan_announce(struct mp_channel *ch)
 {
 	return ++ch->announced >= ch->batch;
 }
@@ -205,13 +205,13 @@ int mp_flush(struct mp_channel *ch)
 	return entered(ch, ring_submit(ch->ring));
 }
 
-int mp_flush_reap(struct mp_channel *ch)
+int chan_flush_reap(struct mp_channel *ch)
 {
 	count_enter(ch);
 	return entered(ch, ring_reap(ch->ring));
 }
 
-int mp_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
+int chan_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
 {
 	count_enter(ch);
 	return entered(ch, ring_wait(ch->ring, timeout_ns, mask));
@@ -225,45 +225,47 @@ static void need_room(struct mp_channel *ch, unsigned int entries)
 		/* Refused for now (memory, or completions to be collected
 		 * first): the requests are still there. */
 		if (mp_flush(ch) < 0)
-			mp_flush_reap(ch);
+			chan_flush_reap(ch);
 	}
 }
 
-static uint64_t cookie_of(struct mp_channel *ch, uint32_t handle, enum mp_op op)
+static uint64_t cookie_of(struct mp_channel *ch, uint32_t handle,
+			  enum chan_op op)
 {
 	return cookie_make(op, handle_gen(&ch->handles, handle), handle);
 }
 
 /* --- requests -------------------------------------------------------- */
 
-void mp_accept(struct mp_channel *ch, uint32_t handle, int fd,
-	       struct sockaddr_storage *addr, socklen_t *len, bool lwsocket)
+void chan_accept(struct mp_channel *ch, uint32_t handle, int fd,
+		 struct sockaddr_storage *addr, socklen_t *len, bool lwsocket)
 {
 	need_room(ch, 1);
-	ring_accept(ch->ring, cookie_of(ch, handle, MP_OP_ACCEPT), fd, addr,
+	ring_accept(ch->ring, cookie_of(ch, handle, CHAN_OP_ACCEPT), fd, addr,
 		    len, lwsocket);
 }
 
-void mp_recv(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+void chan_recv(struct mp_channel *ch, uint32_t handle, struct chan_file f)
 {
 	need_room(ch, 1);
-	ring_recv(ch->ring, cookie_of(ch, handle, MP_OP_RECV), f, BUFFER_GROUP,
-		  false);
+	ring_recv(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f,
+		  BUFFER_GROUP, false);
 }
 
-void mp_recv_stream(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+void chan_recv_stream(struct mp_channel *ch, uint32_t handle,
+		      struct chan_file f)
 {
 	need_room(ch, 1);
-	ring_recv(ch->ring, cookie_of(ch, handle, MP_OP_RECV), f, BUFFER_GROUP,
-		  true);
+	ring_recv(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f,
+		  BUFFER_GROUP, true);
 }
 
 /* SENDMSG's header must live until it is submitted, not longer. */
 static void queue_send(struct mp_channel *ch, uint32_t handle,
-		       struct mp_file f, const struct iovec *iov,
+		       struct chan_file f, const struct iovec *iov,
 		       unsigned int count, int flags, bool link)
 {
-	uint64_t cookie = cookie_of(ch, handle, MP_OP_SEND);
+	uint64_t cookie = cookie_of(ch, handle, CHAN_OP_SEND);
 	struct scratch *s;
 
 	flags |= MSG_WAITALL | MSG_NOSIGNAL;
@@ -280,58 +282,58 @@ static void queue_send(struct mp_channel *ch, uint32_t handle,
 	ring_sendv(ch->ring, cookie, f, &s->msg, flags, link);
 }
 
-void mp_send(struct mp_channel *ch, uint32_t handle, struct mp_file f,
-	     const struct iovec *iov, unsigned int count, int flags)
+void chan_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+	       const struct iovec *iov, unsigned int count, int flags)
 {
 	need_room(ch, 1);
 	queue_send(ch, handle, f, iov, count, flags, false);
 }
 
-void mp_send_close(struct mp_channel *ch, uint32_t handle, struct mp_file f,
-		   const struct iovec *iov, unsigned int count, int flags)
+void chan_send_close(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		     const struct iovec *iov, unsigned int count, int flags)
 {
 	need_room(ch, 2);
 	queue_send(ch, handle, f, iov, count, flags | MSG_MORE, true);
-	ring_close_file(ch->ring, cookie_of(ch, handle, MP_OP_CLOSE), f);
+	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f);
 }
 
-void mp_close(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+void chan_close(struct mp_channel *ch, uint32_t handle, struct chan_file f)
 {
 	need_room(ch, 1);
-	ring_close_file(ch->ring, cookie_of(ch, handle, MP_OP_CLOSE), f);
+	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f);
 }
 
-void mp_poll(struct mp_channel *ch, uint32_t handle, struct mp_file f,
-	     unsigned int events, bool stream)
+void chan_poll(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+	       unsigned int events, bool stream)
 {
 	need_room(ch, 1);
-	ring_poll(ch->ring, cookie_of(ch, handle, MP_OP_POLL), f, events,
+	ring_poll(ch->ring, cookie_of(ch, handle, CHAN_OP_POLL), f, events,
 		  stream);
 }
 
-void mp_poll_room(struct mp_channel *ch, uint32_t handle, struct mp_file f)
+void chan_poll_room(struct mp_channel *ch, uint32_t handle, struct chan_file f)
 {
 	need_room(ch, 1);
-	ring_poll(ch->ring, cookie_of(ch, handle, MP_OP_ROOM), f, EPOLLOUT,
+	ring_poll(ch->ring, cookie_of(ch, handle, CHAN_OP_ROOM), f, EPOLLOUT,
 		  false);
 }
 
-void mp_setsockopt(struct mp_channel *ch, uint32_t handle, struct mp_file f,
-		   int level, int name, const void *val, unsigned int len)
+void chan_setsockopt(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		     int level, int name, const void *val, unsigned int len)
 {
 	struct scratch *s;
 
 	need_room(ch, 1);
 	s = &ch->scratch[ch->scratch_used++];
 	memcpy(s->option, val, len);
-	ring_setsockopt(ch->ring, cookie_of(ch, handle, MP_OP_SETOPT), f,
+	ring_setsockopt(ch->ring, cookie_of(ch, handle, CHAN_OP_SETOPT), f,
 			level, name, s->option, (int)len);
 }
 
-void mp_cancel(struct mp_channel *ch, uint32_t handle, enum mp_op op)
+void chan_cancel(struct mp_channel *ch, uint32_t handle, enum chan_op op)
 {
 	need_room(ch, 1);
-	ring_cancel(ch->ring, cookie_make(MP_OP_NONE, 0, 0),
+	ring_cancel(ch->ring, cookie_make(CHAN_OP_NONE, 0, 0),
 		    cookie_of(ch, handle, op));
 }
 
@@ -340,7 +342,7 @@ void mp_cancel(struct mp_channel *ch, uint32_t handle, enum mp_op op)
 static uint64_t call_cookie(struct mp_channel *ch)
 {
 	need_room(ch, 1);
-	return cookie_make(MP_OP_SYNC, ++ch->sync_seq, 0);
+	return cookie_make(CHAN_OP_SYNC, ++ch->sync_seq, 0);
 }
 
 /* The request completes while it is submitted (none of the calls below can
@@ -354,14 +356,14 @@ static int finish_call(struct mp_channel *ch, uint64_t cookie)
 	if (ret < 0)
 		return ret;
 	while (!(ret = ring_find(ch->ring, cookie, &res))) {
-		ret = mp_flush_reap(ch);
+		ret = chan_flush_reap(ch);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
 	}
 	return ret < 0 ? ret : res;
 }
 
-int mp_call_install(struct mp_channel *ch, int slot)
+int chan_call_install(struct mp_channel *ch, int slot)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -369,8 +371,8 @@ int mp_call_install(struct mp_channel *ch, int slot)
 	return finish_call(ch, cookie);
 }
 
-int mp_call_send(struct mp_channel *ch, struct mp_file f,
-		 const struct msghdr *msg, int flags)
+int chan_call_send(struct mp_channel *ch, struct chan_file f,
+		   const struct msghdr *msg, int flags)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -379,8 +381,8 @@ int mp_call_send(struct mp_channel *ch, struct mp_file f,
 	return finish_call(ch, cookie);
 }
 
-int mp_call_recv(struct mp_channel *ch, struct mp_file f, struct msghdr *msg,
-		 int flags)
+int chan_call_recv(struct mp_channel *ch, struct chan_file f,
+		   struct msghdr *msg, int flags)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -388,8 +390,8 @@ int mp_call_recv(struct mp_channel *ch, struct mp_file f, struct msghdr *msg,
 	return finish_call(ch, cookie);
 }
 
-int mp_call_getsockopt(struct mp_channel *ch, struct mp_file f, int name,
-		       void *val, int len)
+int chan_call_getsockopt(struct mp_channel *ch, struct chan_file f, int name,
+			 void *val, int len)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -397,7 +399,7 @@ int mp_call_getsockopt(struct mp_channel *ch, struct mp_file f, int name,
 	return finish_call(ch, cookie);
 }
 
-int mp_call_inq(struct mp_channel *ch, struct mp_file f)
+int chan_call_inq(struct mp_channel *ch, struct chan_file f)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -405,7 +407,7 @@ int mp_call_inq(struct mp_channel *ch, struct mp_file f)
 	return finish_call(ch, cookie);
 }
 
-int mp_call_outq(struct mp_channel *ch, struct mp_file f)
+int chan_call_outq(struct mp_channel *ch, struct chan_file f)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -413,7 +415,7 @@ int mp_call_outq(struct mp_channel *ch, struct mp_file f)
 	return finish_call(ch, cookie);
 }
 
-int mp_call_close(struct mp_channel *ch, struct mp_file f)
+int chan_call_close(struct mp_channel *ch, struct chan_file f)
 {
 	uint64_t cookie = call_cookie(ch);
 
@@ -423,12 +425,12 @@ int mp_call_close(struct mp_channel *ch, struct mp_file f)
 
 /* --- completions ----------------------------------------------------- */
 
-bool mp_ready(const struct mp_channel *ch)
+bool chan_ready(const struct mp_channel *ch)
 {
 	return ring_ready(ch->ring);
 }
 
-bool mp_has_work(const struct mp_channel *ch)
+bool chan_has_work(const struct mp_channel *ch)
 {
 	return ring_ready(ch->ring) || ring_pending_work(ch->ring);
 }
@@ -438,11 +440,11 @@ static void drop(struct mp_channel *ch, const struct ring_event *re)
 {
 	if (re->flags & RING_F_BUFFER)
 		bufring_put(&ch->buffers, re->buffer);
-	if (cookie_op(re->cookie) != MP_OP_NONE)
+	if (cookie_op(re->cookie) != CHAN_OP_NONE)
 		stat_inc(STAT_stale);
 }
 
-bool mp_dispatch(struct mp_channel *ch, struct mp_event *ev)
+bool chan_dispatch(struct mp_channel *ch, struct chan_event *ev)
 {
 	struct ring_event re;
 
@@ -451,9 +453,10 @@ bool mp_dispatch(struct mp_channel *ch, struct mp_event *ev)
 		if (re.flags & RING_F_BUFFER)
 			bufring_take(&ch->buffers);
 		ev->op = cookie_op(re.cookie);
-		ev->owner = ev->op == MP_OP_NONE ? NULL :
-			handle_owner(&ch->handles, ev->handle,
-				     cookie_gen(re.cookie));
+		ev->owner = ev->op == CHAN_OP_NONE ?
+				    NULL :
+				    handle_owner(&ch->handles, ev->handle,
+						 cookie_gen(re.cookie));
 		if (!ev->owner) {
 			drop(ch, &re);
 			continue;
@@ -471,12 +474,12 @@ bool mp_dispatch(struct mp_channel *ch, struct mp_event *ev)
 	return false;
 }
 
-void mp_put_buffer(struct mp_channel *ch, unsigned int buffer)
+void chan_put_buffer(struct mp_channel *ch, unsigned int buffer)
 {
 	bufring_put(&ch->buffers, buffer);
 }
 
-bool mp_buffers_low(const struct mp_channel *ch)
+bool chan_buffers_low(const struct mp_channel *ch)
 {
 	return ch->buffers.lent > ch->buffers.count / 2;
 }

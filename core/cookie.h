@@ -12,32 +12,33 @@
 #include <stdint.h>
 
 /* What a completion answers. 8 bits. */
-enum mp_op {
-	MP_OP_NONE,	/* nobody waits for this completion */
-	MP_OP_ACCEPT,
-	MP_OP_RECV,
-	MP_OP_SEND,
-	MP_OP_CLOSE,
-	MP_OP_POLL,
-	MP_OP_ROOM,	/* a poll for room to send */
-	MP_OP_SETOPT,
-	MP_OP_SYNC,	/* chan_sync() waits for it by itself */
-	MP_OP_MAX
+enum chan_op {
+	CHAN_OP_NONE, /* nobody waits for this completion */
+	CHAN_OP_ACCEPT,
+	CHAN_OP_RECV,
+	CHAN_OP_SEND,
+	CHAN_OP_CLOSE,
+	CHAN_OP_POLL,
+	CHAN_OP_ROOM, /* a poll for room to send */
+	CHAN_OP_SETOPT,
+	CHAN_OP_SYNC, /* chan_sync() waits for it by itself */
+	CHAN_OP_MAX
 };
 
 /* 24 bits of generation: a handle index must be reused 16 million times
  * while one request is in flight before a stale completion is believed. */
 #define COOKIE_GEN_MASK 0xffffffu
 
-static inline uint64_t cookie_make(enum mp_op op, uint32_t gen, uint32_t index)
+static inline uint64_t cookie_make(enum chan_op op, uint32_t gen,
+				   uint32_t index)
 {
 	return (uint64_t)op << 56 | (uint64_t)(gen & COOKIE_GEN_MASK) << 32 |
 	       index;
 }
 
-static inline enum mp_op cookie_op(uint64_t cookie)
+static inline enum chan_op cookie_op(uint64_t cookie)
 {
-	return (enum mp_op)(cookie >> 56);
+	return (enum chan_op)(cookie >> 56);
 }
 
 static inline uint32_t cookie_gen(uint64_t cookie)

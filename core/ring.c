@@ -190,7 +190,7 @@ unsigned int ring_queued(const struct ring *r)
 }
 
 static struct io_uring_sqe *next_sqe(struct ring *r, uint64_t cookie, int op,
-				     struct mp_file f)
+				     struct chan_file f)
 {
 	struct io_uring_sq *sq = &r->uring.sq;
 	struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail++ & *sq->kring_mask];
@@ -203,9 +203,9 @@ static struct io_uring_sqe *next_sqe(struct ring *r, uint64_t cookie, int op,
 	return sqe;
 }
 
-static struct mp_file plain(int fd)
+static struct chan_file plain(int fd)
 {
-	return (struct mp_file){ .fd = fd };
+	return (struct chan_file){ .fd = fd };
 }
 
 void ring_accept(struct ring *r, uint64_t cookie, int fd,
@@ -225,7 +225,7 @@ void ring_accept(struct ring *r, uint64_t cookie, int fd,
 	sqe->ioprio = r->caps.accept_poll_first ? RING_ACCEPT_POLL_FIRST : 0;
 }
 
-void ring_recv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int group, bool multishot)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_RECV, f);
@@ -236,7 +236,7 @@ void ring_recv(struct ring *r, uint64_t cookie, struct mp_file f,
 		sqe->ioprio = RING_RECV_MULTISHOT;
 }
 
-void ring_recv_into(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 		    struct msghdr *msg, int flags)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_RECVMSG, f);
@@ -246,7 +246,7 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct mp_file f,
 	sqe->msg_flags = (uint32_t)flags;
 }
 
-void ring_send(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
 	       const void *buf, size_t len, int flags, bool link)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_SEND, f);
@@ -257,7 +257,7 @@ void ring_send(struct ring *r, uint64_t cookie, struct mp_file f,
 	sqe->flags |= link ? IOSQE_IO_LINK : 0;
 }
 
-void ring_sendv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
 		const struct msghdr *msg, int flags, bool link)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_SENDMSG, f);
@@ -268,7 +268,7 @@ void ring_sendv(struct ring *r, uint64_t cookie, struct mp_file f,
 	sqe->flags |= link ? IOSQE_IO_LINK : 0;
 }
 
-void ring_close_file(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	struct io_uring_sqe *sqe;
 
@@ -285,7 +285,7 @@ void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target)
 	sqe->addr = target;
 }
 
-void ring_poll(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_poll(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int events, bool multishot)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_POLL_ADD, f);
@@ -299,7 +299,7 @@ void ring_poll(struct ring *r, uint64_t cookie, struct mp_file f,
 }
 
 static struct io_uring_sqe *socket_command(struct ring *r, uint64_t cookie,
-					   struct mp_file f, uint32_t cmd)
+					   struct chan_file f, uint32_t cmd)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_URING_CMD, f);
 
@@ -309,7 +309,7 @@ static struct io_uring_sqe *socket_command(struct ring *r, uint64_t cookie,
 
 /* struct io_uring_sqe since 6.7: level and optname share addr, optlen shares
  * file_index, optval shares addr3. */
-static void option_command(struct ring *r, uint64_t cookie, struct mp_file f,
+static void option_command(struct ring *r, uint64_t cookie, struct chan_file f,
 			   uint32_t cmd, const int where[2], uintptr_t val,
 			   int len)
 {
@@ -320,7 +320,7 @@ static void option_command(struct ring *r, uint64_t cookie, struct mp_file f,
 	memcpy((char *)sqe + 48, &val, sizeof(val));
 }
 
-void ring_setsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_setsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, const void *val, int len)
 {
 	const int where[2] = { level, name };
@@ -329,7 +329,7 @@ void ring_setsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
 		       (uintptr_t)val, len);
 }
 
-void ring_getsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_getsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, void *val, int len)
 {
 	const int where[2] = { level, name };
@@ -338,12 +338,12 @@ void ring_getsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
 		       (uintptr_t)val, len);
 }
 
-void ring_siocinq(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_siocinq(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	socket_command(r, cookie, f, RING_SOCKET_SIOCINQ);
 }
 
-void ring_siocoutq(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_siocoutq(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	socket_command(r, cookie, f, RING_SOCKET_SIOCOUTQ);
 }
@@ -351,7 +351,7 @@ void ring_siocoutq(struct ring *r, uint64_t cookie, struct mp_file f)
 void ring_install(struct ring *r, uint64_t cookie, int slot)
 {
 	next_sqe(r, cookie, RING_OP_FIXED_FD_INSTALL,
-		 (struct mp_file){ .fd = slot, .lw = true });
+		 (struct chan_file){ .fd = slot, .lw = true });
 }
 
 /* Shows the queued entries to the kernel and counts them. */

@@ -75,25 +75,25 @@ unsigned int ring_queued(const struct ring *r);
  */
 void ring_accept(struct ring *r, uint64_t cookie, int fd,
 		 struct sockaddr_storage *addr, socklen_t *len, bool direct);
-void ring_recv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int group, bool multishot);
-void ring_recv_into(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 		    struct msghdr *msg, int flags);
 /* With *link* the next request starts only after all of *len* is sent. */
-void ring_send(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
 	       const void *buf, size_t len, int flags, bool link);
-void ring_sendv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
 		const struct msghdr *msg, int flags, bool link);
-void ring_close_file(struct ring *r, uint64_t cookie, struct mp_file f);
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f);
 void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target);
-void ring_poll(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_poll(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int events, bool multishot);
-void ring_setsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_setsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, const void *val, int len);
-void ring_getsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_getsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, void *val, int len);
-void ring_siocinq(struct ring *r, uint64_t cookie, struct mp_file f);
-void ring_siocoutq(struct ring *r, uint64_t cookie, struct mp_file f);
+void ring_siocinq(struct ring *r, uint64_t cookie, struct chan_file f);
+void ring_siocoutq(struct ring *r, uint64_t cookie, struct chan_file f);
 /* Gives slot *slot* a descriptor as well (close-on-exec). */
 void ring_install(struct ring *r, uint64_t cookie, int slot);
 

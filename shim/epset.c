@@ -39,8 +39,8 @@ static void detach(struct epset *set)
 	list_remove(&set->owned);
 	if (set->handle && set->th->ch) {
 		if (set->poll_armed)
-			mp_cancel(set->th->ch, set->handle, MP_OP_POLL);
-		mp_unregister(set->th->ch, set->handle);
+			chan_cancel(set->th->ch, set->handle, CHAN_OP_POLL);
+		chan_unregister(set->th->ch, set->handle);
 	}
 	set->handle = 0;
 	set->poll_armed = false;
@@ -177,7 +177,7 @@ void ep_notify(struct vsock *vs)
 		make_ready(e);
 }
 
-void ep_complete(struct epset *set, const struct mp_event *ev)
+void ep_complete(struct epset *set, const struct chan_event *ev)
 {
 	if (!ev->more)
 		set->poll_armed = false;
@@ -190,8 +190,8 @@ void ep_arm(struct epset *set)
 	if (!set->has_foreign || set->poll_armed || !set->handle)
 		return;
 	set->poll_armed = true;
-	mp_poll(set->th->ch, set->handle, (struct mp_file){ .fd = set->fd },
-		EPOLLIN, true);
+	chan_poll(set->th->ch, set->handle, (struct chan_file){ .fd = set->fd },
+		  EPOLLIN, true);
 }
 
 /* What the entry would report now. Edge-triggered: only when something
@@ -285,7 +285,7 @@ int ep_collect(struct epset *set, struct epoll_event *events, int max)
 
 void ep_attach(struct epset *set, struct thread *th)
 {
-	int handle = mp_register(th->ch, set);
+	int handle = chan_register(th->ch, set);
 
 	set->handle = handle > 0 ? (uint32_t)handle : 0;
 	list_append(&th->sets, &set->owned);

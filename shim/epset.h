@@ -60,7 +60,7 @@ bool ep_all_level(const struct vsock *vs);
 void ep_notify(struct vsock *vs);
 
 /* Up: the kernel's set has something, or the watch on it ended. */
-void ep_complete(struct epset *set, const struct mp_event *ev);
+void ep_complete(struct epset *set, const struct chan_event *ev);
 
 /* Down: the watch on the kernel's set, before the thread sleeps. */
 void ep_arm(struct epset *set);

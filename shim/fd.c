@@ -342,7 +342,7 @@ static long count_output(struct vsock *vs, unsigned long request, int *to)
 	if (user_bad(to, sizeof(*to)))
 		return -EFAULT;
 	if (request == SIOCOUTQ && vs_mine(vs) && vs->depth == DEPTH_LW) {
-		ret = mp_call_outq(vs->th->ch, vs_file(vs));
+		ret = chan_call_outq(vs->th->ch, vs_file(vs));
 		if (ret >= 0)
 			return give_count(to, (int)(ret + unsent));
 	}

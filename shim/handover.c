@@ -115,7 +115,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 		return 0;
 	if (!vs_mine(vs))
 		return ask_descriptor(vs, reason);
-	fd = mp_call_install(vs->th->ch, vs->slot);
+	fd = chan_call_install(vs->th->ch, vs->slot);
 	if (fd < 0)
 		return fd;
 	/* The file was accepted with O_NONBLOCK, the program may not want. */
@@ -208,8 +208,8 @@ bool vs_settle(struct vsock *vs)
 		vs_finish_shutdown(vs);
 	if (vs->slot >= 0 && vs_mine(vs) && !vs->rx && !vs->tx &&
 	    !vs->options && !vs->tx_bytes) {
-		mp_call_close(vs->th->ch,
-			      (struct mp_file){ .fd = vs->slot, .lw = true });
+		chan_call_close(vs->th->ch, (struct chan_file){ .fd = vs->slot,
+								.lw = true });
 		vs->slot = -1;
 	}
 	if (leftover_any(vs))
@@ -286,7 +286,7 @@ void vs_given_update(struct vsock *vs)
 	if (vs->tx == SLOT_IDLE && vs->tx_bytes) {
 		tx_arm(vs, false);
 	} else if (vs->tx == SLOT_ARMED && vs->tx_poll && !vs->tx_bytes) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
 	}
 	if (vs != vs->th->busy)
@@ -358,7 +358,7 @@ int vs_give_start(struct vsock *vs, enum stat_id reason)
 	if (vs_mine(vs) && vs->rx == SLOT_ARMED)
 		vs_cancel_rx(vs);
 	if (vs_mine(vs) && vs->tx_poll && vs->tx == SLOT_ARMED) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
 	}
 	vs_touch(vs);

@@ -533,7 +533,7 @@ SHIM_EXPORT ssize_t sendfile64(int fd, int in_fd, off64_t *offset, size_t len)
 /* Bytes that were read ahead go into the pipe by write(). */
 static long splice_queued(struct vsock *vs, int out_fd, size_t len)
 {
-	char buf[MP_BUFFER_SIZE];
+	char buf[CHAN_BUFFER_SIZE];
 	struct iovec iov = { buf, len < sizeof(buf) ? len : sizeof(buf) };
 	long ret = rx_take(vs, &iov, 1, MSG_PEEK);
 

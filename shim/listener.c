@@ -45,7 +45,7 @@ static void free_req(struct thread *th, struct accept_req *req)
 {
 	list_remove(&req->node);
 	if (th->ch)
-		mp_unregister(th->ch, req->handle);
+		chan_unregister(th->ch, req->handle);
 	req->kind = OBJ_NONE;
 	pool_put(&th->accepts_pool, req);
 }
@@ -58,14 +58,14 @@ static void drop_result(struct thread *th, struct accept_req *req)
 	int fd = req->result;
 
 	if (fd >= 0 && req->direct)
-		fd = mp_call_install(th->ch, req->result);
+		fd = chan_call_install(th->ch, req->result);
 	if (fd >= 0) {
 		sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 		sys_close(fd);
 	}
 	if (req->result >= 0 && req->direct)
-		mp_call_close(th->ch, (struct mp_file){ .fd = req->result,
-							.lw = true });
+		chan_call_close(th->ch, (struct chan_file){ .fd = req->result,
+							    .lw = true });
 }
 
 void listener_reset_queue(struct vsock *vs)
@@ -97,7 +97,7 @@ void listener_free(struct vsock *vs)
 static bool use_slots(const struct vsock *vs)
 {
 	return opts.lwsocket != LWSOCKET_OFF &&
-	       mp_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
+	       chan_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
 }
 
 static bool arm(struct vsock *vs)
@@ -109,7 +109,7 @@ static bool arm(struct vsock *vs)
 	if (!req)
 		return false;
 	memset(req, 0, sizeof(*req));
-	handle = mp_register(vs->th->ch, req);
+	handle = chan_register(vs->th->ch, req);
 	if (handle < 0) {
 		pool_put(&vs->th->accepts_pool, req);
 		return false;
@@ -122,8 +122,8 @@ static bool arm(struct vsock *vs)
 	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
 	list_append(&l->armed, &req->node);
 	l->armed_count++;
-	mp_accept(vs->th->ch, req->handle, vs->fd, &req->addr, &req->len,
-		  req->direct);
+	chan_accept(vs->th->ch, req->handle, vs->fd, &req->addr, &req->len,
+		    req->direct);
 	return true;
 }
 
@@ -138,7 +138,7 @@ static void cancel_all(struct vsock *vs)
 		req = list_entry(node, struct accept_req, node);
 		if (req->state != SLOT_ARMED)
 			continue;
-		mp_cancel(vs->th->ch, req->handle, MP_OP_ACCEPT);
+		chan_cancel(vs->th->ch, req->handle, CHAN_OP_ACCEPT);
 		req->state = SLOT_CANCELLING;
 	}
 }
@@ -204,7 +204,7 @@ void listener_hold_all(struct thread *th)
 		cancel_all(list_entry(node, struct listener, node)->vs);
 }
 
-void listener_complete(struct accept_req *req, const struct mp_event *ev)
+void listener_complete(struct accept_req *req, const struct chan_event *ev)
 {
 	struct vsock *vs = req->vs;
 	struct listener *l = vs->listener;
@@ -414,7 +414,7 @@ void listener_stop(struct vsock *vs)
 	}
 	while (vs->listener->armed_count) {
 		cancel_all(vs);
-		mp_flush_reap(vs->th->ch);
+		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
 	kick_sharers(vs);

@@ -65,7 +65,7 @@ void listener_arm_all(struct thread *th);
  * others could take is left to them. */
 void listener_hold_all(struct thread *th);
 
-void listener_complete(struct accept_req *req, const struct mp_event *ev);
+void listener_complete(struct accept_req *req, const struct chan_event *ev);
 
 /* The program was told that connections wait. */
 void listener_reported(struct vsock *vs);

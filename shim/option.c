@@ -38,8 +38,8 @@ static bool is_batched(int level, int name, int value)
 
 static void queue_option(struct vsock *vs, int level, int name, int value)
 {
-	mp_setsockopt(vs->th->ch, vs->handle, vs_file(vs), level, name, &value,
-		      sizeof(value));
+	chan_setsockopt(vs->th->ch, vs->handle, vs_file(vs), level, name,
+			&value, sizeof(value));
 	vs->options++;
 }
 
@@ -55,7 +55,7 @@ static long set_cork(struct vsock *vs, int value)
 	if (!vs->held || vs->tx_bytes)
 		return 0;
 	vs->held = false;
-	if (vs->slot >= 0 && vs_mine(vs) && mp_caps(vs->th->ch)->sockopt)
+	if (vs->slot >= 0 && vs_mine(vs) && chan_caps(vs->th->ch)->sockopt)
 		queue_option(vs, IPPROTO_TCP, TCP_CORK, 0);
 	else if (vs->depth != DEPTH_LW)
 		sys_setsockopt(vs->fd, IPPROTO_TCP, TCP_CORK, &off,
@@ -262,7 +262,7 @@ long option_set(struct vsock *vs, int level, int name, const void *val,
 	if (level == IPPROTO_TCP && name == TCP_CORK && vs_mine(vs))
 		return set_cork(vs, value != 0);
 	if (vs->depth != DEPTH_LW || !vs_mine(vs) ||
-	    !mp_caps(vs->th->ch)->sockopt || !is_batched(level, name, value))
+	    !chan_caps(vs->th->ch)->sockopt || !is_batched(level, name, value))
 		return need_descriptor(vs);
 	if (level == IPPROTO_TCP && name == TCP_NODELAY) {
 		if (vs->nodelay == !!value)
@@ -309,10 +309,10 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 	if (level == IPPROTO_TCP && name == TCP_INFO && vs_mine(vs))
 		tx_drain(vs);
 	if (vs->depth != DEPTH_LW || level != SOL_SOCKET || (int)*len < 0 ||
-	    !vs_mine(vs) || !mp_caps(vs->th->ch)->sockopt)
+	    !vs_mine(vs) || !chan_caps(vs->th->ch)->sockopt)
 		return need_descriptor(vs);
-	ret = mp_call_getsockopt(vs->th->ch, vs_file(vs), name, val,
-				 (int)*len);
+	ret = chan_call_getsockopt(vs->th->ch, vs_file(vs), name, val,
+				   (int)*len);
 	if (ret < 0)
 		return ret;
 	*len = (socklen_t)ret;

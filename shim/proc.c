@@ -118,8 +118,8 @@ static void forget_thread(struct thread *th)
 		set->th = NULL;
 		fd_set_object(set->fd, NULL);
 	}
-	fd_unhide(mp_fd(th->ch));
-	mp_forget(th->ch);
+	fd_unhide(chan_fd(th->ch));
+	chan_forget(th->ch);
 	th->ch = NULL;
 	if (th->wake_fd >= 0) {
 		fd_unhide(th->wake_fd);

@@ -59,7 +59,7 @@ static void copy_out(struct vsock *vs, struct rx_piece *piece)
 	stat_inc(STAT_copied_out);
 }
 
-void rx_arrived(struct vsock *vs, const struct mp_event *ev)
+void rx_arrived(struct vsock *vs, const struct chan_event *ev)
 {
 	struct rx_piece *piece = pool_get(&vs->th->pieces_pool);
 
@@ -83,7 +83,7 @@ void rx_arrived(struct vsock *vs, const struct mp_event *ev)
 	vs->rx_bytes += piece->len;
 	vs->in_edge += vs->rx_bytes >= vs->lowat;
 	stat_add(STAT_received, piece->len);
-	if (mp_buffers_low(vs->th->ch))
+	if (chan_buffers_low(vs->th->ch))
 		copy_out(vs, piece);
 }
 
@@ -177,7 +177,7 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 	}
 	flags &= MSG_PEEK | MSG_TRUNC;
 	if (vs_mine(vs))
-		ret = mp_call_recv(vs->th->ch, vs_file(vs), &msg, flags);
+		ret = chan_call_recv(vs->th->ch, vs_file(vs), &msg, flags);
 	else
 		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
 				     flags | MSG_DONTWAIT);
@@ -203,7 +203,7 @@ static void pull(struct vsock *vs)
 	struct thread *th = vs->th;
 
 	if (vs->rx == SLOT_ARMED && !vs->rx_poll) {
-		while (!vs->rx_bytes && !vs->eof && mp_has_work(th->ch))
+		while (!vs->rx_bytes && !vs->eof && chan_has_work(th->ch))
 			thread_reap_now(th);
 		return;
 	}
@@ -291,7 +291,7 @@ static size_t take_more(struct vsock *vs, const struct iovec *iov,
 
 static void note_bulk(struct vsock *vs, size_t want)
 {
-	if (want < BULK_MIN || vs->rx_bytes < MP_BUFFER_SIZE)
+	if (want < BULK_MIN || vs->rx_bytes < CHAN_BUFFER_SIZE)
 		return;
 	vs->bulk = BULK_PATIENCE;
 }
@@ -306,7 +306,7 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
 		pull(vs);
 	else if (vs->rx_bytes < want && vs->rx_more && vs_mine(vs) &&
-		 mp_has_work(vs->th->ch))
+		 chan_has_work(vs->th->ch))
 		thread_reap_now(vs->th);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
@@ -346,7 +346,7 @@ int rx_readable(struct vsock *vs)
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
 	else
-		n = mp_call_inq(vs->th->ch, vs_file(vs));
+		n = chan_call_inq(vs->th->ch, vs_file(vs));
 	vs->rx_more |= n > 0;
 	return (int)vs->rx_bytes + (n > 0 ? n : 0);
 }

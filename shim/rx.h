@@ -13,7 +13,7 @@
 #include "shim.h"
 
 /* Up: bytes from a completion. */
-void rx_arrived(struct vsock *vs, const struct mp_event *ev);
+void rx_arrived(struct vsock *vs, const struct chan_event *ev);
 
 /* Up: an error of a receive: the facts that follow from it. */
 void rx_failed(struct vsock *vs, int err);

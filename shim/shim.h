@@ -16,7 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "../core/megapipe.h"
+#include "../core/channel.h"
 #include "../core/opts.h"
 #include "../core/pool.h"
 #include "../core/stats.h"
@@ -216,7 +216,7 @@ struct thread {
 	uint32_t handle;	/* of wake_fd */
 	int wake_fd;		/* eventfd, -1: none yet */
 	bool wake_armed;
-	bool sleeping;		/* in mp_wait(): others must wake it */
+	bool sleeping;		/* in chan_wait(): others must wake it */
 	bool sending;		/* output is queued and not flushed */
 	bool look_again;	/* the kernel said that there is more, or FIN */
 };

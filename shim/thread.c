@@ -63,13 +63,13 @@ static int open_channel(struct thread *th)
 
 	if (ret < 0)
 		return ret;
-	mp_moved(th->ch, fd_hide(mp_fd(th->ch)));
-	ret = mp_register(th->ch, th);
+	chan_moved(th->ch, fd_hide(chan_fd(th->ch)));
+	ret = chan_register(th->ch, th);
 	if (ret > 0)
 		th->handle = (uint32_t)ret;
 	view_channel_open(th);
 	shim_tell("channel of thread %d: %u buffers, %u lightweight sockets",
-		  lock_self(), mp_buffers(th->ch), mp_slots(th->ch));
+		  lock_self(), chan_buffers(th->ch), chan_slots(th->ch));
 	return 0;
 }
 
@@ -87,7 +87,7 @@ static void close_channel(struct thread *th)
 		sys_close(th->wake_fd);
 		th->wake_fd = -1;
 	}
-	fd_unhide(mp_fd(th->ch));
+	fd_unhide(chan_fd(th->ch));
 	mp_destroy(th->ch);
 	th->ch = NULL;
 	th->handle = 0;
@@ -221,12 +221,12 @@ struct thread *thread_get(int *why)
 
 void thread_put_buffer(struct thread *th, unsigned int buffer)
 {
-	mp_put_buffer(th->ch, buffer);
+	chan_put_buffer(th->ch, buffer);
 }
 
 /* --- completions ----------------------------------------------------- */
 
-static void wake_complete(struct thread *th, const struct mp_event *ev)
+static void wake_complete(struct thread *th, const struct chan_event *ev)
 {
 	uint64_t count;
 
@@ -238,10 +238,10 @@ static void wake_complete(struct thread *th, const struct mp_event *ev)
 
 int thread_dispatch(struct thread *th)
 {
-	struct mp_event ev;
+	struct chan_event ev;
 	int n = 0;
 
-	for (; mp_dispatch(th->ch, &ev); n++) {
+	for (; chan_dispatch(th->ch, &ev); n++) {
 		switch (*(uint8_t *)ev.owner) {
 		case OBJ_SOCK:
 			vs_complete(ev.owner, &ev);
@@ -281,7 +281,7 @@ void thread_flush(struct thread *th)
 
 	/* Sends that ended while they were submitted make way for the bytes
 	 * that gathered behind them. */
-	if (mp_ready(th->ch))
+	if (chan_ready(th->ch))
 		thread_dispatch(th);
 	update_all(th);
 	mp_flush(th->ch);
@@ -295,7 +295,7 @@ void thread_reap_now(struct thread *th)
 	if (shim_shared)
 		listener_hold_all(th);
 	update_all(th);
-	mp_flush_reap(th->ch);
+	chan_flush_reap(th->ch);
 	thread_dispatch(th);
 }
 
@@ -311,8 +311,8 @@ static void arm_wake(struct thread *th)
 			return;
 		th->wake_fd = fd_hide(fd);
 	}
-	mp_poll(th->ch, th->handle, (struct mp_file){ .fd = th->wake_fd },
-		EPOLLIN, true);
+	chan_poll(th->ch, th->handle, (struct chan_file){ .fd = th->wake_fd },
+		  EPOLLIN, true);
 	th->wake_armed = true;
 }
 
@@ -324,7 +324,7 @@ static void look_again(struct thread *th)
 		return;
 	th->look_again = false;
 	update_all(th);
-	mp_flush_reap(th->ch);
+	chan_flush_reap(th->ch);
 	thread_dispatch(th);
 	th->look_again = false;
 }
@@ -344,7 +344,7 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	th->turns++;
 	th->sleeping = true;
 	lock_give(&th->lock);
-	ret = mp_wait(th->ch, timeout_ns, mask);
+	ret = chan_wait(th->ch, timeout_ns, mask);
 	lock_take(&th->lock);
 	th->sleeping = false;
 	thread_dispatch(th);
@@ -379,7 +379,7 @@ void thread_flush_out(struct thread *th)
 		thread_reap_now(th);
 		/* One enter finishes 20 requests at most when it does not
 		 * wait (IO_LOCAL_TW_DEFAULT_MAX, Linux 6.13). */
-		if (!th->sending && !mp_has_work(th->ch))
+		if (!th->sending && !chan_has_work(th->ch))
 			return;
 	}
 }

@@ -130,7 +130,7 @@ static void consume(struct vsock *vs, size_t len)
 static void flush_hot(struct thread *th)
 {
 	thread_flush(th);
-	if (mp_ready(th->ch))
+	if (chan_ready(th->ch))
 		thread_dispatch(th);
 }
 
@@ -146,7 +146,7 @@ bool tx_drain(struct vsock *vs)
 			return true;
 		vs_touch(vs);
 		flush_hot(vs->th);
-		if (vs->tx_bytes == before && mp_has_work(vs->th->ch))
+		if (vs->tx_bytes == before && chan_has_work(vs->th->ch))
 			thread_reap_now(vs->th);
 	} while (vs->tx_bytes < before);
 	return !vs->tx_bytes && vs->tx == SLOT_IDLE;
@@ -157,11 +157,11 @@ uint32_t tx_unsent(struct vsock *vs)
 	if (!vs_mine(vs) || tx_drain(vs))
 		return vs->tx_bytes;
 	if (vs->tx == SLOT_ARMED && !vs->tx_poll) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_SEND);
+		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_SEND);
 		vs->tx = SLOT_CANCELLING;
 	}
 	while (vs->tx == SLOT_CANCELLING) {
-		mp_flush_reap(vs->th->ch);
+		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
 	vs_touch(vs);
@@ -219,7 +219,7 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 
 	flags = more ? MSG_MORE : 0;
 	if (vs_mine(vs))
-		ret = mp_call_send(vs->th->ch, vs_file(vs), &msg, flags);
+		ret = chan_call_send(vs->th->ch, vs_file(vs), &msg, flags);
 	else
 		ret = (int)sys_call3(SYS_sendmsg, vs->fd, &msg,
 				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -279,7 +279,7 @@ static void note_queued(struct vsock *vs, int flags)
 	 * it goes at once, while it is in the cache, and its memory is used
 	 * again for the next: a batch of long replies would be a batch of
 	 * cold ones. */
-	else if ((first && mp_announce(vs->th->ch)) ||
+	else if ((first && chan_announce(vs->th->ch)) ||
 		 vs->tx_bytes - vs->tx_flight >= FLUSH_BYTES)
 		flush_hot(vs->th);
 }
@@ -386,13 +386,13 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 
 void tx_arm(struct vsock *vs, bool close)
 {
-	struct iovec iov[MP_SEND_PARTS];
+	struct iovec iov[CHAN_SEND_PARTS];
 	struct tx_chunk *c = vs->tx_head;
 	unsigned int count;
 	bool more = vs->corked || vs->more;
 
 	vs->tx_flight = 0;
-	for (count = 0; c && count < MP_SEND_PARTS; c = c->next, count++) {
+	for (count = 0; c && count < CHAN_SEND_PARTS; c = c->next, count++) {
 		iov[count].iov_base = c->data + c->off;
 		iov[count].iov_len = c->len - c->off;
 		vs->tx_flight += c->len - c->off;
@@ -400,14 +400,14 @@ void tx_arm(struct vsock *vs, bool close)
 	vs->tx = SLOT_ARMED;
 	if (close && !c) {
 		vs->fin = SLOT_ARMED;
-		mp_send_close(vs->th->ch, vs->handle, vs_file(vs), iov, count,
-			      0);
+		chan_send_close(vs->th->ch, vs->handle, vs_file(vs), iov, count,
+				0);
 		return;
 	}
 	more = more || c;
 	vs->held = more;
-	mp_send(vs->th->ch, vs->handle, vs_file(vs), iov, count,
-		more ? MSG_MORE : 0);
+	chan_send(vs->th->ch, vs->handle, vs_file(vs), iov, count,
+		  more ? MSG_MORE : 0);
 }
 
 void tx_push(struct vsock *vs)

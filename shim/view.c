@@ -175,8 +175,8 @@ void view_channel_open(struct thread *th)
 	memset(line, 0, sizeof(*line));
 	line->tid = sys_gettid();
 	line->since_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
-	line->buffers = mp_buffers(th->ch);
-	line->slots = mp_slots(th->ch);
+	line->buffers = chan_buffers(th->ch);
+	line->slots = chan_slots(th->ch);
 	__atomic_store_n(&line->state, LINE_LIVE, __ATOMIC_RELEASE);
 	th->line = line;
 	stat_line = line;

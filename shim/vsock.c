@@ -25,7 +25,7 @@ struct vsock *vs_new(struct thread *th, enum vs_life life,
 	if (!vs)
 		return NULL;
 	memset(vs, 0, sizeof(*vs));
-	handle = mp_register(th->ch, vs);
+	handle = chan_register(th->ch, vs);
 	if (handle < 0) {
 		pool_put(&th->socks_pool, vs);
 		return NULL;
@@ -92,7 +92,7 @@ void vs_put(struct vsock *vs)
 	list_remove(&vs->owned);
 	list_remove(&vs->loose);
 	if (th->ch)
-		mp_unregister(th->ch, vs->handle);
+		chan_unregister(th->ch, vs->handle);
 	/* Look-ups without the lock may just see it. */
 	__atomic_store_n(&vs->kind, OBJ_NONE, __ATOMIC_RELAXED);
 	pool_put(&th->socks_pool, vs);
@@ -119,8 +119,8 @@ static bool wants_hangup(const struct vsock *vs)
 
 void vs_cancel_rx(struct vsock *vs)
 {
-	mp_cancel(vs->th->ch, vs->handle,
-		  vs->rx_poll ? MP_OP_POLL : MP_OP_RECV);
+	chan_cancel(vs->th->ch, vs->handle,
+		    vs->rx_poll ? CHAN_OP_POLL : CHAN_OP_RECV);
 	vs->rx = SLOT_CANCELLING;
 }
 
@@ -136,17 +136,17 @@ static void update_rx(struct vsock *vs)
 		return;		/* what waits is what is wanted */
 	}
 	if (poll) {
-		mp_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
-			false);
+		chan_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
+			  false);
 		vs->rx_poll = true;
 		vs->rx = SLOT_ARMED;
 	} else if (recv) {
 		vs->rx_poll = false;
 		vs->rx_stream = vs->outlived && !vs->bulk;
 		if (vs->rx_stream)
-			mp_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
+			chan_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
 		else
-			mp_recv(vs->th->ch, vs->handle, vs_file(vs));
+			chan_recv(vs->th->ch, vs->handle, vs_file(vs));
 		vs->rx = SLOT_ARMED;
 	}
 }
@@ -170,7 +170,7 @@ static void update_tx(struct vsock *vs)
 		/* Nothing more will be written: the wait for room ends. */
 		if (closing && vs->tx_poll && vs->tx == SLOT_ARMED &&
 		    vs->kernel_full) {
-			mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+			chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 			vs->tx = SLOT_CANCELLING;
 		}
 		if (vs->tx_bytes > vs->tx_flight)
@@ -185,7 +185,7 @@ static void update_tx(struct vsock *vs)
 	if (vs->shut_pending)
 		vs_finish_shutdown(vs);
 	if (vs->kernel_full && !closing) {
-		mp_poll_room(vs->th->ch, vs->handle, vs_file(vs));
+		chan_poll_room(vs->th->ch, vs->handle, vs_file(vs));
 		vs->tx_poll = true;
 		vs->tx = SLOT_ARMED;
 	}
@@ -209,17 +209,18 @@ static void update_close(struct vsock *vs)
 	update_tx(vs);
 	if (vs->tx != SLOT_IDLE || vs->tx_bytes || vs->fin != SLOT_IDLE)
 		return;
-	if (vs->rst_close && (vs->slot < 0 || mp_caps(th->ch)->sockopt)) {
+	if (vs->rst_close && (vs->slot < 0 || chan_caps(th->ch)->sockopt)) {
 		if (vs->slot >= 0)
-			mp_setsockopt(th->ch, vs->handle, vs_file(vs),
-				      SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+			chan_setsockopt(th->ch, vs->handle, vs_file(vs),
+					SOL_SOCKET, SO_LINGER, &rst,
+					sizeof(rst));
 		else
 			sys_setsockopt(vs->fd, SOL_SOCKET, SO_LINGER, &rst,
 				       sizeof(rst));
 		vs->options += vs->slot >= 0;
 	}
 	vs->fin = SLOT_ARMED;
-	mp_close(th->ch, vs->handle, vs_file(vs));
+	chan_close(th->ch, vs->handle, vs_file(vs));
 }
 
 /* From here on the number is the kernel's to give out again: nothing may be
@@ -251,12 +252,12 @@ static void bury(struct vsock *vs)
 	if (vs->rx == SLOT_ARMED)
 		vs_cancel_rx(vs);
 	if (vs->tx == SLOT_ARMED && vs->tx_poll) {
-		mp_cancel(vs->th->ch, vs->handle, MP_OP_ROOM);
+		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
 	}
 	if (vs->slot >= 0 && !vs->rx && !vs->tx) {
-		mp_call_close(vs->th->ch,
-			      (struct mp_file){ .fd = vs->slot, .lw = true });
+		chan_call_close(vs->th->ch, (struct chan_file){ .fd = vs->slot,
+								.lw = true });
 		vs->slot = -1;
 	}
 	vs_put(vs);
@@ -325,24 +326,24 @@ void vs_quiesce_rx(struct vsock *vs)
 	if (vs->rx == SLOT_ARMED)
 		vs_cancel_rx(vs);
 	while (vs->rx != SLOT_IDLE) {
-		mp_flush_reap(vs->th->ch);
+		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
 }
 
 /* --- up -------------------------------------------------------------- */
 
-static void recv_done(struct vsock *vs, const struct mp_event *ev)
+static void recv_done(struct vsock *vs, const struct chan_event *ev)
 {
 	if (!ev->more)
 		vs->rx = SLOT_IDLE;
 	/* Also when a FIN follows (tcp_inq_hint()). A buffer that was not
 	 * filled and yet more: the program must be told of it together. */
 	vs->rx_more = ev->nonempty;
-	if (ev->nonempty && !ev->more && ev->result < MP_BUFFER_SIZE)
+	if (ev->nonempty && !ev->more && ev->result < CHAN_BUFFER_SIZE)
 		vs->th->look_again = true;
 	if (ev->result > 0) {
-		if (vs->bulk && ev->result < MP_BUFFER_SIZE)
+		if (vs->bulk && ev->result < CHAN_BUFFER_SIZE)
 			vs->bulk--;
 		if (vs->life == VS_OPEN)
 			rx_arrived(vs, ev);
@@ -387,7 +388,7 @@ static void room_done(struct vsock *vs)
 	}
 }
 
-static void poll_done(struct vsock *vs, const struct mp_event *ev)
+static void poll_done(struct vsock *vs, const struct chan_event *ev)
 {
 	vs->rx_poll = false;
 	vs->rx = SLOT_IDLE;
@@ -409,28 +410,28 @@ static void close_done(struct vsock *vs, int result)
 	stat_inc(STAT_closed);
 }
 
-void vs_complete(struct vsock *vs, const struct mp_event *ev)
+void vs_complete(struct vsock *vs, const struct chan_event *ev)
 {
 	switch (ev->op) {
-	case MP_OP_RECV:
+	case CHAN_OP_RECV:
 		recv_done(vs, ev);
 		break;
-	case MP_OP_SEND:
+	case CHAN_OP_SEND:
 		vs->tx = SLOT_IDLE;
 		tx_done(vs, ev->result);
 		if (vs->tx_bytes > 0)
 			thread_set_sending(vs->th, true);
 		break;
-	case MP_OP_POLL:
+	case CHAN_OP_POLL:
 		poll_done(vs, ev);
 		break;
-	case MP_OP_ROOM:
+	case CHAN_OP_ROOM:
 		room_done(vs);
 		break;
-	case MP_OP_CLOSE:
+	case CHAN_OP_CLOSE:
 		close_done(vs, ev->result);
 		break;
-	case MP_OP_SETOPT:
+	case CHAN_OP_SETOPT:
 		vs->options--;
 		break;
 	default:
@@ -464,9 +465,9 @@ static void fetch_error(struct vsock *vs)
 
 	if (vs->depth != DEPTH_LW)
 		sys_getsockopt(vs->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	else if (vs_mine(vs) && mp_caps(vs->th->ch)->sockopt)
-		mp_call_getsockopt(vs->th->ch, vs_file(vs), SO_ERROR, &err,
-				   sizeof(err));
+	else if (vs_mine(vs) && chan_caps(vs->th->ch)->sockopt)
+		chan_call_getsockopt(vs->th->ch, vs_file(vs), SO_ERROR, &err,
+				     sizeof(err));
 	else
 		return;
 	vs->kernel_err = false;
@@ -513,6 +514,6 @@ void vs_close(struct vsock *vs)
 	thread_set_sending(th, true);
 	if (!vs_mine(vs))
 		thread_wake(th);
-	else if (mp_announce(th->ch))
+	else if (chan_announce(th->ch))
 		thread_flush(th);
 }

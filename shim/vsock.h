@@ -12,11 +12,11 @@
 
 #include "shim.h"
 
-static inline struct mp_file vs_file(const struct vsock *vs)
+static inline struct chan_file vs_file(const struct vsock *vs)
 {
 	bool lw = vs->slot >= 0;
 
-	return (struct mp_file){ .fd = lw ? vs->slot : vs->fd, .lw = lw };
+	return (struct chan_file){ .fd = lw ? vs->slot : vs->fd, .lw = lw };
 }
 
 /* May ring calls be made here: are we the thread that drives it? */
@@ -43,7 +43,7 @@ void vs_touch(struct vsock *vs);
 void vs_update(struct vsock *vs);
 
 /* Up: a completion becomes a fact. */
-void vs_complete(struct vsock *vs, const struct mp_event *ev);
+void vs_complete(struct vsock *vs, const struct chan_event *ev);
 
 /* The shutdown() that waited for the output before it. */
 void vs_finish_shutdown(struct vsock *vs);

@@ -442,7 +442,7 @@ static int turn(struct epset *set, struct epoll_event *events, int max,
 	struct thread *th = set->th;
 	int ret = 0, n;
 
-	if (mp_ready(th->ch)) {
+	if (chan_ready(th->ch)) {
 		thread_dispatch(th);
 		n = th->look_again ? 0 : ep_collect(set, events, max);
 		if (n)

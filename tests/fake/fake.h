@@ -33,7 +33,7 @@ enum fake_enter { FAKE_SUBMIT, FAKE_REAP, FAKE_WAIT };
 struct fake_req {
 	enum fake_op op;
 	uint64_t cookie;
-	struct mp_file file;
+	struct chan_file file;
 	unsigned long turn;	/* counts requests, as they were queued */
 	bool submitted;
 	bool stream;		/* multishot */

@@ -123,8 +123,8 @@ unsigned int ring_room(const struct ring *r)
 
 /* --- requests -------------------------------------------------------------- */
 
-static struct fake_req *queue(struct ring *r, uint64_t cookie,
-			      enum fake_op op, struct mp_file f)
+static struct fake_req *queue(struct ring *r, uint64_t cookie, enum fake_op op,
+			      struct chan_file f)
 {
 	struct fake_req *req;
 
@@ -148,8 +148,8 @@ static struct fake_req *queue(struct ring *r, uint64_t cookie,
 void ring_accept(struct ring *r, uint64_t cookie, int fd,
 		 struct sockaddr_storage *addr, socklen_t *len, bool direct)
 {
-	struct fake_req *req = queue(r, cookie, FAKE_ACCEPT,
-				     (struct mp_file){ .fd = fd });
+	struct fake_req *req =
+		queue(r, cookie, FAKE_ACCEPT, (struct chan_file){ .fd = fd });
 
 	req->val = addr;
 	req->addr_len = len;
@@ -157,7 +157,7 @@ void ring_accept(struct ring *r, uint64_t cookie, int fd,
 	*len = sizeof(*addr);
 }
 
-void ring_recv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int group, bool multishot)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_RECV, f);
@@ -180,7 +180,7 @@ static void take_header(struct fake_req *req)
 	req->msg = NULL;
 }
 
-void ring_recv_into(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 		    struct msghdr *msg, int flags)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_RECV_INTO, f);
@@ -189,7 +189,7 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->flags = flags;
 }
 
-void ring_send(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
 	       const void *buf, size_t len, int flags, bool link)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_SEND, f);
@@ -201,7 +201,7 @@ void ring_send(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->link = link;
 }
 
-void ring_sendv(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
 		const struct msghdr *msg, int flags, bool link)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_SEND, f);
@@ -211,18 +211,18 @@ void ring_sendv(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->link = link;
 }
 
-void ring_close_file(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	queue(r, cookie, FAKE_CLOSE, f);
 }
 
 void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target)
 {
-	queue(r, cookie, FAKE_CANCEL, (struct mp_file){ .fd = -1 })->target =
+	queue(r, cookie, FAKE_CANCEL, (struct chan_file){ .fd = -1 })->target =
 		target;
 }
 
-void ring_poll(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_poll(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int mask, bool multishot)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_POLL, f);
@@ -231,7 +231,7 @@ void ring_poll(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->stream = multishot;
 }
 
-void ring_setsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_setsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, const void *val, int len)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_SETSOCKOPT, f);
@@ -244,7 +244,7 @@ void ring_setsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->val_len = len;
 }
 
-void ring_getsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
+void ring_getsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, void *val, int len)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_GETSOCKOPT, f);
@@ -255,12 +255,12 @@ void ring_getsockopt(struct ring *r, uint64_t cookie, struct mp_file f,
 	req->val_len = len;
 }
 
-void ring_siocinq(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_siocinq(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	queue(r, cookie, FAKE_INQ, f);
 }
 
-void ring_siocoutq(struct ring *r, uint64_t cookie, struct mp_file f)
+void ring_siocoutq(struct ring *r, uint64_t cookie, struct chan_file f)
 {
 	queue(r, cookie, FAKE_OUTQ, f);
 }
@@ -268,7 +268,7 @@ void ring_siocoutq(struct ring *r, uint64_t cookie, struct mp_file f)
 void ring_install(struct ring *r, uint64_t cookie, int slot)
 {
 	queue(r, cookie, FAKE_INSTALL,
-	      (struct mp_file){ .fd = slot, .lw = true });
+	      (struct chan_file){ .fd = slot, .lw = true });
 }
 
 /* --- entering -------------------------------------------------------------- */

@@ -207,7 +207,7 @@ static void open_conns(void)
 		bool lw = below(2);
 
 		c->id = (unsigned int)random_bits();
-		c->fd = lw ? fd_reserve() : dup(mp_fd(th->ch));
+		c->fd = lw ? fd_reserve() : dup(chan_fd(th->ch));
 		CHECK(c->fd >= 0);
 		c->file.fd = lw ? (int)i : c->fd;
 		c->file.lw = lw;

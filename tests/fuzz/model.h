@@ -16,7 +16,7 @@ struct conn {
 	struct vsock *vs;	/* NULL: the program closed it */
 	unsigned int id;
 	int fd;			/* its number in the program */
-	struct mp_file file;
+	struct chan_file file;
 	/* from the peer: sent, given to the channel, given to the program */
 	uint64_t arrived, delivered, read;
 	bool arrived_left;	/* arrived > delivered, at the last look */
@@ -281,7 +281,7 @@ static void kernel_close(struct conn *c, struct fake_req *req)
 	CHECK(!has_request(c, FAKE_POLL));
 	CHECK(c->broken || c->sent == c->written);
 	/* Not closed by the program: given back, under its own number. */
-	if (cookie_op(req->cookie) == MP_OP_SYNC) {
+	if (cookie_op(req->cookie) == CHAN_OP_SYNC) {
 		CHECK(c->file.lw && !c->closed);
 		fake_complete(req, 0, 0);
 		return;
@@ -324,7 +324,8 @@ static void kernel_step(struct fake_req *req)
 		fake_complete(req, 0, 0);
 		break;
 	case FAKE_INSTALL:
-		fake_complete(req, below(4) ? dup(mp_fd(th->ch)) : -EMFILE, 0);
+		fake_complete(req, below(4) ? dup(chan_fd(th->ch)) : -EMFILE,
+			      0);
 		break;
 	case FAKE_INQ:
 		fake_complete(req, (int)(c->arrived - c->delivered), 0);
@@ -381,9 +382,8 @@ static void model_entered(enum fake_enter how)
 	check_slots();
 	for (unsigned int n = 0; n < fake_count(); n++) {
 		struct fake_req *req = fake_nth(n);
-		bool call = cookie_op(req->cookie) == MP_OP_SYNC ||
-			    req->op == FAKE_SETSOCKOPT ||
-			    req->op == FAKE_CLOSE;
+		bool call = cookie_op(req->cookie) == CHAN_OP_SYNC ||
+			    req->op == FAKE_SETSOCKOPT || req->op == FAKE_CLOSE;
 
 		if (!call && below(3))
 			continue;

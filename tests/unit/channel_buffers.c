@@ -16,7 +16,7 @@ static void start(void)
 
 static void receive(const char *text, uint32_t flags)
 {
-	mp_recv(ch, handle, slot(1));
+	chan_recv(ch, handle, slot(1));
 	mp_flush(ch);
 	CHECK(fake_deliver(fake_find(FAKE_RECV, 0), text,
 			   (unsigned int)strlen(text), flags, false));
@@ -24,11 +24,11 @@ static void receive(const char *text, uint32_t flags)
 
 static void bytes(void)
 {
-	struct mp_event ev;
+	struct chan_event ev;
 
 	start();
 	receive("hello", 0);
-	ev = channel_next(&owner, MP_OP_RECV);
+	ev = channel_next(&owner, CHAN_OP_RECV);
 	CHECK_EQ(ev.handle, handle);
 	CHECK_EQ(ev.result, 5);
 	CHECK_MEM(ev.data, "hello", 5);
@@ -36,7 +36,7 @@ static void bytes(void)
 	CHECK(!ev.nonempty);
 	receive("there", RING_F_NONEMPTY);
 	CHECK_MEM(ev.data, "hello", 5);
-	ev = channel_next(&owner, MP_OP_RECV);
+	ev = channel_next(&owner, CHAN_OP_RECV);
 	CHECK(ev.nonempty);
 	CHECK_MEM(ev.data, "there", 5);
 }
@@ -44,14 +44,14 @@ static void bytes(void)
 static void no_bytes(void)
 {
 	static const int results[] = { 0, -ECONNRESET, -ECANCELED };
-	struct mp_event ev;
+	struct chan_event ev;
 
 	for (size_t i = 0; i < ARRAY_SIZE(results); i++) {
 		start();
-		mp_recv(ch, handle, slot(1));
+		chan_recv(ch, handle, slot(1));
 		mp_flush(ch);
 		fake_complete(fake_nth(0), results[i], 0);
-		ev = channel_next(&owner, MP_OP_RECV);
+		ev = channel_next(&owner, CHAN_OP_RECV);
 		CHECK_EQ(ev.result, results[i]);
 		CHECK(!ev.data);
 		CHECK_EQ(fake_lent(), 0);
@@ -60,19 +60,19 @@ static void no_bytes(void)
 
 static void streams_go_on(void)
 {
-	struct mp_event ev;
+	struct chan_event ev;
 
 	start();
-	mp_recv_stream(ch, handle, slot(1));
+	chan_recv_stream(ch, handle, slot(1));
 	mp_flush(ch);
 	for (int i = 0; i < 3; i++) {
 		fake_deliver(fake_nth(0), "x", 1, 0, true);
-		ev = channel_next(&owner, MP_OP_RECV);
+		ev = channel_next(&owner, CHAN_OP_RECV);
 		CHECK(ev.more);
-		mp_put_buffer(ch, ev.buffer);
+		chan_put_buffer(ch, ev.buffer);
 	}
 	fake_complete(fake_nth(0), 0, 0);
-	ev = channel_next(&owner, MP_OP_RECV);
+	ev = channel_next(&owner, CHAN_OP_RECV);
 	CHECK(!ev.more);
 	CHECK_EQ(ev.result, 0);
 	CHECK_EQ(fake_lent(), 0);
@@ -81,42 +81,42 @@ static void streams_go_on(void)
 /* Low: more than half is lent, as the reader of the completions counts. */
 static void low(void)
 {
-	struct mp_event ev[8];
+	struct chan_event ev[8];
 
 	start();
 	for (int i = 0; i < 8; i++) {
-		CHECK_EQ(mp_buffers_low(ch), i > 4);
+		CHECK_EQ(chan_buffers_low(ch), i > 4);
 		receive("x", 0);
-		ev[i] = channel_next(&owner, MP_OP_RECV);
+		ev[i] = channel_next(&owner, CHAN_OP_RECV);
 	}
-	CHECK(mp_buffers_low(ch));
+	CHECK(chan_buffers_low(ch));
 	for (int i = 0; i < 8; i++) {
-		mp_put_buffer(ch, ev[i].buffer);
+		chan_put_buffer(ch, ev[i].buffer);
 		CHECK_EQ(fake_lent(), 7 - i);
-		CHECK_EQ(mp_buffers_low(ch), 7 - i > 4);
+		CHECK_EQ(chan_buffers_low(ch), 7 - i > 4);
 	}
 }
 
 static void none_left(void)
 {
-	struct mp_event ev[8], last;
+	struct chan_event ev[8], last;
 
 	start();
 	for (int i = 0; i < 8; i++) {
 		receive("x", 0);
-		ev[i] = channel_next(&owner, MP_OP_RECV);
+		ev[i] = channel_next(&owner, CHAN_OP_RECV);
 		for (int j = 0; j < i; j++)
 			CHECK(ev[i].buffer != ev[j].buffer);
 	}
-	mp_recv(ch, handle, slot(1));
+	chan_recv(ch, handle, slot(1));
 	mp_flush(ch);
 	CHECK(!fake_deliver(fake_nth(0), "x", 1, 0, false));
-	last = channel_next(&owner, MP_OP_RECV);
+	last = channel_next(&owner, CHAN_OP_RECV);
 	CHECK_EQ(last.result, -ENOBUFS);
 	CHECK(!last.data);
-	mp_put_buffer(ch, ev[3].buffer);
+	chan_put_buffer(ch, ev[3].buffer);
 	receive("y", 0);
-	last = channel_next(&owner, MP_OP_RECV);
+	last = channel_next(&owner, CHAN_OP_RECV);
 	CHECK_EQ(last.buffer, ev[3].buffer);
 	CHECK_EQ(*last.data, 'y');
 }
@@ -124,16 +124,16 @@ static void none_left(void)
 /* Given back in any order, none is lost: twenty times round. */
 static void all_come_back(void)
 {
-	struct mp_event ev[8];
+	struct chan_event ev[8];
 
 	start();
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < 8; i++) {
 			receive("x", 0);
-			ev[i] = channel_next(&owner, MP_OP_RECV);
+			ev[i] = channel_next(&owner, CHAN_OP_RECV);
 		}
 		for (int i = 0; i < 8; i++)
-			mp_put_buffer(ch, ev[(i * 3 + round) % 8].buffer);
+			chan_put_buffer(ch, ev[(i * 3 + round) % 8].buffer);
 		CHECK_EQ(fake_lent(), 0);
 		CHECK_EQ(fake_free_buffers(), 8);
 	}

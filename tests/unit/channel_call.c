@@ -35,21 +35,21 @@ static void results(void)
 	int val = 0;
 
 	start(FAKE_INSTALL, 17);
-	CHECK_EQ(mp_call_install(ch, 3), 17);
+	CHECK_EQ(chan_call_install(ch, 3), 17);
 	start(FAKE_INSTALL, -EMFILE);
-	CHECK_EQ(mp_call_install(ch, 3), -EMFILE);
+	CHECK_EQ(chan_call_install(ch, 3), -EMFILE);
 	start(FAKE_SEND, 5);
-	CHECK_EQ(mp_call_send(ch, slot(1), &msg, 0), 5);
+	CHECK_EQ(chan_call_send(ch, slot(1), &msg, 0), 5);
 	start(FAKE_RECV_INTO, -EAGAIN);
-	CHECK_EQ(mp_call_recv(ch, slot(1), &msg, 0), -EAGAIN);
+	CHECK_EQ(chan_call_recv(ch, slot(1), &msg, 0), -EAGAIN);
 	start(FAKE_GETSOCKOPT, 4);
-	CHECK_EQ(mp_call_getsockopt(ch, slot(1), SO_ERROR, &val, 4), 4);
+	CHECK_EQ(chan_call_getsockopt(ch, slot(1), SO_ERROR, &val, 4), 4);
 	start(FAKE_INQ, 99);
-	CHECK_EQ(mp_call_inq(ch, slot(1)), 99);
+	CHECK_EQ(chan_call_inq(ch, slot(1)), 99);
 	start(FAKE_OUTQ, 98);
-	CHECK_EQ(mp_call_outq(ch, slot(1)), 98);
+	CHECK_EQ(chan_call_outq(ch, slot(1)), 98);
 	start(FAKE_CLOSE, 0);
-	CHECK_EQ(mp_call_close(ch, slot(1)), 0);
+	CHECK_EQ(chan_call_close(ch, slot(1)), 0);
 	CHECK_EQ(fake_count(), 0);
 	channel_no_more();
 }
@@ -71,9 +71,9 @@ static void flags(void)
 
 	channel_open(4, 8);
 	fake.on_enter = look_at_flags;
-	mp_call_send(ch, slot(1), &msg, MSG_MORE);
+	chan_call_send(ch, slot(1), &msg, MSG_MORE);
 	CHECK_EQ(seen_flags, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
-	mp_call_recv(ch, slot(1), &msg, MSG_PEEK);
+	chan_call_recv(ch, slot(1), &msg, MSG_PEEK);
 	CHECK_EQ(seen_flags, MSG_PEEK | MSG_DONTWAIT);
 }
 
@@ -82,13 +82,13 @@ static void earlier_keep_their_turn(void)
 	uint32_t h = start(FAKE_INQ, 42);
 
 	for (int i = 0; i < 3; i++)
-		mp_poll(ch, h, slot(i), 1, false);
+		chan_poll(ch, h, slot(i), 1, false);
 	mp_flush(ch);
 	for (int i = 0; i < 3; i++)
 		fake_complete(fake_nth(0), 10 + i, 0);
-	CHECK_EQ(mp_call_inq(ch, slot(9)), 42);
+	CHECK_EQ(chan_call_inq(ch, slot(9)), 42);
 	for (int i = 0; i < 3; i++)
-		CHECK_EQ(channel_next(&owner, MP_OP_POLL).result, 10 + i);
+		CHECK_EQ(channel_next(&owner, CHAN_OP_POLL).result, 10 + i);
 	channel_no_more();
 }
 
@@ -114,11 +114,11 @@ static void anywhere(void)
 		channel_open(4, 8);
 		h = channel_handle(&owner);
 		for (int i = 0; i < before + after; i++)
-			mp_poll(ch, h, slot(i), 1, false);
+			chan_poll(ch, h, slot(i), 1, false);
 		fake.on_enter = answer_between;
-		CHECK_EQ(mp_call_inq(ch, slot(9)), 42);
+		CHECK_EQ(chan_call_inq(ch, slot(9)), 42);
 		for (int i = 0; i < before + after; i++)
-			CHECK_EQ(channel_next(&owner, MP_OP_POLL).result, i);
+			CHECK_EQ(channel_next(&owner, CHAN_OP_POLL).result, i);
 		channel_no_more();
 	}
 }
@@ -129,8 +129,8 @@ static void together_with_the_queue(void)
 	struct iovec iov = { "abc", 3 };
 	uint32_t h = start(FAKE_CLOSE, 0);
 
-	mp_send(ch, h, slot(1), &iov, 1, 0);
-	CHECK_EQ(mp_call_close(ch, slot(1)), 0);
+	chan_send(ch, h, slot(1), &iov, 1, 0);
+	CHECK_EQ(chan_call_close(ch, slot(1)), 0);
 	CHECK_EQ(fake.enters, 1);
 	CHECK_EQ(fake.sent_in_last, 2);
 	CHECK_EQ(fake_count(), 1);
@@ -141,7 +141,7 @@ static void late_answer(void)
 {
 	start(FAKE_INQ, 7);
 	delay = 3;
-	CHECK_EQ(mp_call_inq(ch, slot(1)), 7);
+	CHECK_EQ(chan_call_inq(ch, slot(1)), 7);
 	CHECK_EQ(fake.enters, 4);
 }
 
@@ -149,7 +149,7 @@ static void deferred_answer(void)
 {
 	start(FAKE_INQ, 8);
 	fake.defer = true;
-	CHECK_EQ(mp_call_inq(ch, slot(1)), 8);
+	CHECK_EQ(chan_call_inq(ch, slot(1)), 8);
 }
 
 /* Two calls of one kind do not take each other's answer. */
@@ -158,7 +158,7 @@ static void many_calls(void)
 	start(FAKE_OUTQ, 0);
 	for (int i = 0; i < 1000; i++) {
 		answer = i;
-		CHECK_EQ(mp_call_outq(ch, slot(1)), i);
+		CHECK_EQ(chan_call_outq(ch, slot(1)), i);
 	}
 	channel_no_more();
 	CHECK_EQ(fake.completions, 0);
@@ -170,8 +170,8 @@ static void full_queue(void)
 	uint32_t h = start(FAKE_INQ, 5);
 
 	while (fake_queued() < fake.entries)
-		mp_poll(ch, h, slot(1), 1, false);
-	CHECK_EQ(mp_call_inq(ch, slot(1)), 5);
+		chan_poll(ch, h, slot(1), 1, false);
+	CHECK_EQ(chan_call_inq(ch, slot(1)), 5);
 	CHECK_EQ(fake_count(), fake.entries);
 }
 

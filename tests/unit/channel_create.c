@@ -28,8 +28,8 @@ static void plenty(void)
 	CHECK_EQ(create(128), 0);
 	CHECK(fake.entries >= 64);
 	CHECK_EQ(fake_free_buffers(), 128);
-	CHECK(mp_caps(ch)->lwsocket);
-	CHECK(mp_caps(ch)->sockopt);
+	CHECK(chan_caps(ch)->lwsocket);
+	CHECK(chan_caps(ch)->sockopt);
 	CHECK_EQ(fake.caps.slots, 64);
 	channel_close();
 	CHECK_EQ(fake.rings_open, 0);
@@ -93,17 +93,17 @@ static void without_install(void)
 	start();
 	fake.caps.install = false;
 	CHECK_EQ(create(8), 0);
-	CHECK(!mp_caps(ch)->lwsocket);
-	CHECK(mp_caps(ch)->sockopt);
+	CHECK(!chan_caps(ch)->lwsocket);
+	CHECK(chan_caps(ch)->sockopt);
 	start();
 	fake.caps.slots = 0;
 	CHECK_EQ(create(8), 0);
-	CHECK(!mp_caps(ch)->lwsocket);
+	CHECK(!chan_caps(ch)->lwsocket);
 	start();
 	fake.caps.sockopt = false;
 	CHECK_EQ(create(8), 0);
-	CHECK(mp_caps(ch)->lwsocket);
-	CHECK(!mp_caps(ch)->sockopt);
+	CHECK(chan_caps(ch)->lwsocket);
+	CHECK(!chan_caps(ch)->sockopt);
 }
 
 static void moved(void)
@@ -111,10 +111,10 @@ static void moved(void)
 	int fd;
 
 	channel_open(4, 8);
-	fd = mp_fd(ch);
+	fd = chan_fd(ch);
 	CHECK(fd >= 0);
-	mp_moved(ch, MUST(dup(fd)));
-	CHECK(mp_fd(ch) != fd);
+	chan_moved(ch, MUST(dup(fd)));
+	CHECK(chan_fd(ch) != fd);
 	MUST(close(fd));
 	channel_close();
 }

@@ -19,18 +19,18 @@ static uint32_t start(unsigned int batch)
 static void queue_some(uint32_t handle, unsigned int count)
 {
 	while (count--)
-		mp_recv(ch, handle, slot(1));
+		chan_recv(ch, handle, slot(1));
 }
 
 static void nothing_by_itself(void)
 {
 	uint32_t handle = start(4);
-	struct mp_event ev;
+	struct chan_event ev;
 
 	queue_some(handle, 20);
-	CHECK(!mp_dispatch(ch, &ev));
-	CHECK(!mp_ready(ch));
-	CHECK(!mp_has_work(ch));
+	CHECK(!chan_dispatch(ch, &ev));
+	CHECK(!chan_ready(ch));
+	CHECK(!chan_has_work(ch));
 	CHECK_EQ(fake.enters, 0);
 	CHECK_EQ(fake_queued(), 20);
 }
@@ -40,9 +40,9 @@ static void announced(void)
 	start(4);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 3; i++)
-			CHECK(!mp_announce(ch));
-		CHECK(mp_announce(ch));
-		mp_flush_reap(ch);
+			CHECK(!chan_announce(ch));
+		CHECK(chan_announce(ch));
+		chan_flush_reap(ch);
 	}
 	CHECK_EQ(fake.enters, 3);
 }
@@ -50,8 +50,8 @@ static void announced(void)
 static void batch_of_one(void)
 {
 	start(1);
-	CHECK(mp_announce(ch));
-	CHECK(mp_announce(ch));
+	CHECK(chan_announce(ch));
+	CHECK(chan_announce(ch));
 }
 
 /* What was announced before a wait went out with it. */
@@ -59,15 +59,15 @@ static void wait_begins_anew(void)
 {
 	uint32_t handle = start(4);
 
-	CHECK(!mp_announce(ch));
-	CHECK(!mp_announce(ch));
-	CHECK(!mp_announce(ch));
+	CHECK(!chan_announce(ch));
+	CHECK(!chan_announce(ch));
+	CHECK(!chan_announce(ch));
 	queue_some(handle, 1);
-	mp_wait(ch, 0, NULL);
-	CHECK(!mp_announce(ch));
-	CHECK(!mp_announce(ch));
-	CHECK(!mp_announce(ch));
-	CHECK(mp_announce(ch));
+	chan_wait(ch, 0, NULL);
+	CHECK(!chan_announce(ch));
+	CHECK(!chan_announce(ch));
+	CHECK(!chan_announce(ch));
+	CHECK(chan_announce(ch));
 }
 
 static void one_enter_submits_and_waits(void)
@@ -77,7 +77,7 @@ static void one_enter_submits_and_waits(void)
 
 	sigemptyset(&mask);
 	queue_some(handle, 3);
-	CHECK_EQ(mp_wait(ch, 1234567, &mask), 0);
+	CHECK_EQ(chan_wait(ch, 1234567, &mask), 0);
 	CHECK_EQ(fake.enters, 1);
 	CHECK_EQ(fake.waits, 1);
 	CHECK_EQ(fake.sent_in_last, 3);
@@ -89,7 +89,7 @@ static void wait_result(void)
 {
 	start(4);
 	fake.wait_result = -EINTR;
-	CHECK_EQ(mp_wait(ch, -1, NULL), -EINTR);
+	CHECK_EQ(chan_wait(ch, -1, NULL), -EINTR);
 	CHECK_EQ(fake.wait_ns, -1);
 	CHECK(!fake.wait_mask);
 }
@@ -112,7 +112,7 @@ static void empty(void)
 	start(4);
 	CHECK_EQ(mp_flush(ch), 0);
 	CHECK_EQ(fake.enters, 0);
-	CHECK_EQ(mp_flush_reap(ch), 0);
+	CHECK_EQ(chan_flush_reap(ch), 0);
 	CHECK_EQ(fake.reaps, 1);
 }
 
@@ -124,15 +124,15 @@ static void reap_collects(void)
 	queue_some(handle, 1);
 	mp_flush(ch);
 	fake_complete(fake_nth(0), 0, 0);
-	CHECK(!mp_ready(ch));
-	CHECK(mp_has_work(ch));
+	CHECK(!chan_ready(ch));
+	CHECK(chan_has_work(ch));
 	channel_no_more();
-	CHECK_EQ(mp_flush_reap(ch), 0);
-	CHECK(mp_ready(ch));
-	CHECK(mp_has_work(ch));
-	channel_next(&owner, MP_OP_RECV);
+	CHECK_EQ(chan_flush_reap(ch), 0);
+	CHECK(chan_ready(ch));
+	CHECK(chan_has_work(ch));
+	channel_next(&owner, CHAN_OP_RECV);
 	channel_no_more();
-	CHECK(!mp_has_work(ch));
+	CHECK(!chan_has_work(ch));
 }
 
 static void errors(void)
@@ -143,7 +143,7 @@ static void errors(void)
 	fake.enter_error = -EBADR;
 	CHECK_EQ(mp_flush(ch), -EBADR);
 	fake.enter_error = -EBADR;
-	CHECK_EQ(mp_flush_reap(ch), -EBADR);
+	CHECK_EQ(chan_flush_reap(ch), -EBADR);
 	CHECK_EQ(mp_flush(ch), 0);
 	CHECK_EQ(fake_count(), 1);
 }

@@ -27,13 +27,13 @@ static void each_kind(void)
 	channel_open(4, 8);
 	fake.hold_cancels = true;
 	h = channel_handle(&owner);
-	mp_setsockopt(ch, h, slot(3), 6, 1, &one, sizeof(one));
-	mp_accept(ch, h, 5, &addr, &len, true);
-	mp_recv_stream(ch, h, slot(3));
-	mp_cancel(ch, h, MP_OP_RECV);
-	mp_send(ch, h, slot(3), &iov, 1, 0);
-	mp_poll(ch, h, slot(3), 4, true);
-	mp_close(ch, h, slot(3));
+	chan_setsockopt(ch, h, slot(3), 6, 1, &one, sizeof(one));
+	chan_accept(ch, h, 5, &addr, &len, true);
+	chan_recv_stream(ch, h, slot(3));
+	chan_cancel(ch, h, CHAN_OP_RECV);
+	chan_send(ch, h, slot(3), &iov, 1, 0);
+	chan_poll(ch, h, slot(3), 4, true);
+	chan_close(ch, h, slot(3));
 	mp_flush(ch);
 	expect(0, FAKE_SETSOCKOPT);
 	expect(1, FAKE_ACCEPT);
@@ -62,7 +62,7 @@ static void more_than_fit(void)
 	for (i = 0; i < count; i++) {
 		struct iovec iov = { &bytes[i], 1 };
 
-		mp_send(ch, h, slot(1), &iov, 1, 0);
+		chan_send(ch, h, slot(1), &iov, 1, 0);
 	}
 	mp_flush(ch);
 	CHECK_EQ(fake_count(), count);
@@ -82,10 +82,10 @@ static void pairs_stay_together(void)
 		channel_open(10000, 8);
 		h = channel_handle(&owner);
 		for (unsigned int i = 0; i < lead; i++)
-			mp_recv(ch, h, slot(1));
+			chan_recv(ch, h, slot(1));
 		while (fake.entries - fake_queued() > 1)
-			mp_recv(ch, h, slot(1));
-		mp_send_close(ch, h, slot(2), &iov, 1, 0);
+			chan_recv(ch, h, slot(1));
+		chan_send_close(ch, h, slot(2), &iov, 1, 0);
 		CHECK_EQ(fake_queued(), 2);
 		CHECK(fake_queued_nth(1)->linked);
 		mp_flush(ch);
@@ -111,9 +111,9 @@ static void memory_of_their_own(void)
 		};
 
 		if (i % 2)
-			mp_setsockopt(ch, h, slot(1), 6, 1, &i, sizeof(i));
+			chan_setsockopt(ch, h, slot(1), 6, 1, &i, sizeof(i));
 		else
-			mp_send(ch, h, slot(1), iov, 2, 0);
+			chan_send(ch, h, slot(1), iov, 2, 0);
 		memset(iov, 0xee, sizeof(iov));
 	}
 	mp_flush(ch);
@@ -139,14 +139,14 @@ static void completions_keep_order(void)
 	channel_open(4, 8);
 	h = channel_handle(&owner);
 	for (int i = 0; i < 5; i++)
-		mp_poll(ch, h, slot(i), 1, false);
+		chan_poll(ch, h, slot(i), 1, false);
 	mp_flush(ch);
 	fake_complete(fake_nth(3), 103, 0);
 	fake_complete(fake_nth(0), 100, 0);
 	fake_complete(fake_nth(1), 102, 0);
-	CHECK_EQ(channel_next(&owner, MP_OP_POLL).result, 103);
-	CHECK_EQ(channel_next(&owner, MP_OP_POLL).result, 100);
-	CHECK_EQ(channel_next(&owner, MP_OP_POLL).result, 102);
+	CHECK_EQ(channel_next(&owner, CHAN_OP_POLL).result, 103);
+	CHECK_EQ(channel_next(&owner, CHAN_OP_POLL).result, 100);
+	CHECK_EQ(channel_next(&owner, CHAN_OP_POLL).result, 102);
 	channel_no_more();
 }
 

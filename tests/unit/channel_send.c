@@ -22,7 +22,7 @@ static void one_part(void)
 	struct iovec iov = { text, 5 };
 
 	start();
-	mp_send(ch, handle, slot(4), &iov, 1, 0);
+	chan_send(ch, handle, slot(4), &iov, 1, 0);
 	mp_flush(ch);
 	req = fake_find(FAKE_SEND, 0);
 	CHECK_EQ(req->file.fd, 4);
@@ -31,7 +31,7 @@ static void one_part(void)
 	CHECK_EQ(req->flags, MSG_WAITALL | MSG_NOSIGNAL);
 	fake_sent(req, 5, got);
 	CHECK_MEM(got, "hello", 5);
-	CHECK_EQ(channel_next(&owner, MP_OP_SEND).result, 5);
+	CHECK_EQ(channel_next(&owner, CHAN_OP_SEND).result, 5);
 	channel_no_more();
 }
 
@@ -44,7 +44,7 @@ static void several_parts(void)
 		start();
 		for (unsigned int i = 0; i < count; i++)
 			iov[i] = (struct iovec){ text + 2 * i, 2 };
-		mp_send(ch, handle, slot(4), iov, count, MSG_MORE);
+		chan_send(ch, handle, slot(4), iov, count, MSG_MORE);
 		memset(iov, 0, sizeof(iov));
 		mp_flush(ch);
 		req = fake_find(FAKE_SEND, 0);
@@ -52,7 +52,7 @@ static void several_parts(void)
 		CHECK_EQ(req->flags, MSG_WAITALL | MSG_NOSIGNAL | MSG_MORE);
 		fake_sent(req, (int)(2 * count), got);
 		CHECK_MEM(got, text, 2 * count);
-		CHECK_EQ(channel_next(&owner, MP_OP_SEND).result, 2 * count);
+		CHECK_EQ(channel_next(&owner, CHAN_OP_SEND).result, 2 * count);
 	}
 }
 
@@ -61,7 +61,7 @@ static void send_close(unsigned int parts)
 	struct iovec iov[2] = { { "abc", 3 }, { "de", 2 } };
 
 	start();
-	mp_send_close(ch, handle, slot(4), iov, parts, 0);
+	chan_send_close(ch, handle, slot(4), iov, parts, 0);
 	mp_flush(ch);
 	CHECK_EQ(fake_count(), 2);
 	req = fake_nth(0);
@@ -83,9 +83,9 @@ static void close_after_send(void)
 		CHECK_EQ(fake_count(), 1);
 		CHECK(fake_startable(fake_nth(0)));
 		fake_complete(fake_nth(0), 0, 0);
-		CHECK_EQ(channel_next(&owner, MP_OP_SEND).result,
+		CHECK_EQ(channel_next(&owner, CHAN_OP_SEND).result,
 			 parts == 1 ? 3 : 5);
-		CHECK_EQ(channel_next(&owner, MP_OP_CLOSE).result, 0);
+		CHECK_EQ(channel_next(&owner, CHAN_OP_CLOSE).result, 0);
 		channel_no_more();
 	}
 }
@@ -98,8 +98,9 @@ static void fell_short(void)
 		send_close(2);
 		fake_sent(req, results[i], NULL);
 		CHECK_EQ(fake_count(), 0);
-		CHECK_EQ(channel_next(&owner, MP_OP_SEND).result, results[i]);
-		CHECK_EQ(channel_next(&owner, MP_OP_CLOSE).result, -ECANCELED);
+		CHECK_EQ(channel_next(&owner, CHAN_OP_SEND).result, results[i]);
+		CHECK_EQ(channel_next(&owner, CHAN_OP_CLOSE).result,
+			 -ECANCELED);
 		channel_no_more();
 	}
 }
@@ -110,9 +111,9 @@ static void link_ends_with_the_pair(void)
 	struct iovec iov = { "abc", 3 };
 
 	start();
-	mp_send_close(ch, handle, slot(4), &iov, 1, 0);
-	mp_send(ch, handle, slot(5), &iov, 1, 0);
-	mp_close(ch, handle, slot(6));
+	chan_send_close(ch, handle, slot(4), &iov, 1, 0);
+	chan_send(ch, handle, slot(5), &iov, 1, 0);
+	chan_close(ch, handle, slot(6));
 	mp_flush(ch);
 	CHECK_EQ(fake_count(), 4);
 	CHECK(fake_nth(1)->linked);
@@ -125,14 +126,14 @@ static void link_ends_with_the_pair(void)
 static void close_alone(void)
 {
 	start();
-	mp_close(ch, handle, (struct mp_file){ .fd = 77 });
+	chan_close(ch, handle, (struct chan_file){ .fd = 77 });
 	mp_flush(ch);
 	req = fake_nth(0);
 	CHECK_EQ(req->op, FAKE_CLOSE);
 	CHECK_EQ(req->file.fd, 77);
 	CHECK(!req->file.lw);
 	fake_complete(req, -EBADF, 0);
-	CHECK_EQ(channel_next(&owner, MP_OP_CLOSE).result, -EBADF);
+	CHECK_EQ(channel_next(&owner, CHAN_OP_CLOSE).result, -EBADF);
 }
 
 static const struct unit_case cases[] = {

@@ -15,9 +15,9 @@ static void after_unregister(void)
 
 	channel_open(4, 8);
 	h = channel_handle(&old_owner);
-	mp_recv(ch, h, slot(1));
+	chan_recv(ch, h, slot(1));
 	mp_flush(ch);
-	mp_unregister(ch, h);
+	chan_unregister(ch, h);
 	fake_complete(fake_nth(0), -ECONNRESET, 0);
 	stat_line->counter[STAT_stale] = 0;
 	channel_no_more();
@@ -31,10 +31,10 @@ static void while_unread(void)
 
 	channel_open(4, 8);
 	h = channel_handle(&old_owner);
-	mp_recv(ch, h, slot(1));
+	chan_recv(ch, h, slot(1));
 	mp_flush(ch);
 	fake_complete(fake_nth(0), 0, 0);
-	mp_unregister(ch, h);
+	chan_unregister(ch, h);
 	channel_no_more();
 }
 
@@ -44,16 +44,16 @@ static void index_reused(void)
 
 	channel_open(4, 8);
 	a = channel_handle(&old_owner);
-	mp_poll(ch, a, slot(1), 1, false);
+	chan_poll(ch, a, slot(1), 1, false);
 	mp_flush(ch);
-	mp_unregister(ch, a);
+	chan_unregister(ch, a);
 	b = channel_handle(&new_owner);
 	CHECK_EQ(b, a);
-	mp_poll(ch, b, slot(2), 1, false);
+	chan_poll(ch, b, slot(2), 1, false);
 	mp_flush(ch);
 	fake_complete(fake_find(FAKE_POLL, 0), 111, 0);
 	fake_complete(fake_find(FAKE_POLL, 0), 222, 0);
-	CHECK_EQ(channel_next(&new_owner, MP_OP_POLL).result, 222);
+	CHECK_EQ(channel_next(&new_owner, CHAN_OP_POLL).result, 222);
 	channel_no_more();
 }
 
@@ -64,14 +64,14 @@ static void buffer_comes_back(void)
 	channel_open(4, 8);
 	for (int i = 0; i < 50; i++) {
 		h = channel_handle(&old_owner);
-		mp_recv(ch, h, slot(1));
+		chan_recv(ch, h, slot(1));
 		mp_flush(ch);
 		CHECK(fake_deliver(fake_nth(0), "abc", 3, 0, false));
-		mp_unregister(ch, h);
+		chan_unregister(ch, h);
 		CHECK_EQ(fake_lent(), 1);
 		channel_no_more();
 		CHECK_EQ(fake_lent(), 0);
-		CHECK(!mp_buffers_low(ch));
+		CHECK(!chan_buffers_low(ch));
 	}
 }
 
@@ -81,10 +81,10 @@ static void stream_of_the_dead(void)
 
 	channel_open(4, 8);
 	h = channel_handle(&old_owner);
-	mp_recv_stream(ch, h, slot(1));
+	chan_recv_stream(ch, h, slot(1));
 	mp_flush(ch);
 	fake_deliver(fake_nth(0), "a", 1, 0, true);
-	mp_unregister(ch, h);
+	chan_unregister(ch, h);
 	fake_deliver(fake_nth(0), "b", 1, 0, true);
 	fake_deliver(fake_nth(0), "c", 1, 0, false);
 	CHECK_EQ(fake_count(), 0);
@@ -97,27 +97,27 @@ static void stream_of_the_dead(void)
 static void among_others(void)
 {
 	uint32_t a, b, c;
-	struct mp_event ev;
+	struct chan_event ev;
 
 	channel_open(4, 8);
 	a = channel_handle(&old_owner);
 	b = channel_handle(&new_owner);
 	c = channel_handle(&old_owner);
-	mp_recv(ch, a, slot(1));
-	mp_recv(ch, b, slot(2));
-	mp_recv(ch, c, slot(3));
+	chan_recv(ch, a, slot(1));
+	chan_recv(ch, b, slot(2));
+	chan_recv(ch, c, slot(3));
 	mp_flush(ch);
 	for (int i = 0; i < 3; i++)
 		fake_deliver(fake_nth(0), &"123"[i], 1, 0, false);
-	mp_unregister(ch, a);
-	mp_unregister(ch, c);
-	ev = channel_next(&new_owner, MP_OP_RECV);
+	chan_unregister(ch, a);
+	chan_unregister(ch, c);
+	ev = channel_next(&new_owner, CHAN_OP_RECV);
 	CHECK_EQ(ev.handle, b);
 	CHECK_EQ(ev.result, 1);
 	CHECK_EQ(*ev.data, '2');
 	channel_no_more();
 	CHECK_EQ(fake_lent(), 1);
-	mp_put_buffer(ch, ev.buffer);
+	chan_put_buffer(ch, ev.buffer);
 	CHECK_EQ(fake_lent(), 0);
 }
 
@@ -128,14 +128,14 @@ static void cancels_are_silent(void)
 
 	channel_open(4, 8);
 	h = channel_handle(&new_owner);
-	mp_recv(ch, h, slot(1));
+	chan_recv(ch, h, slot(1));
 	mp_flush(ch);
-	mp_cancel(ch, h, MP_OP_RECV);
-	mp_cancel(ch, h, MP_OP_POLL);
+	chan_cancel(ch, h, CHAN_OP_RECV);
+	chan_cancel(ch, h, CHAN_OP_POLL);
 	stat_line->counter[STAT_stale] = 0;
 	mp_flush(ch);
 	CHECK_EQ(fake.completions, 3);
-	CHECK_EQ(channel_next(&new_owner, MP_OP_RECV).result, -ECANCELED);
+	CHECK_EQ(channel_next(&new_owner, CHAN_OP_RECV).result, -ECANCELED);
 	channel_no_more();
 	CHECK_EQ(stat_line->counter[STAT_stale], 0);
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../core/megapipe.h"
+#include "../../core/channel.h"
 #include "../fake/fake.h"
 #include "unit.h"
 
@@ -45,19 +45,19 @@ static inline void channel_open(unsigned int batch, unsigned int buffers)
 /* A handle of the owner, which must be given. */
 static inline uint32_t channel_handle(void *owner)
 {
-	int handle = mp_register(ch, owner);
+	int handle = chan_register(ch, owner);
 
 	CHECK(handle > 0);
 	return (uint32_t)handle;
 }
 
 /* The next completion: it is this owner's. */
-static inline struct mp_event channel_next(void *owner, enum mp_op op)
+static inline struct chan_event channel_next(void *owner, enum chan_op op)
 {
-	struct mp_event ev;
+	struct chan_event ev;
 
 	memset(&ev, 0x5a, sizeof(ev));
-	CHECK(mp_dispatch(ch, &ev));
+	CHECK(chan_dispatch(ch, &ev));
 	CHECK_EQ((uintptr_t)ev.owner, (uintptr_t)owner);
 	CHECK_EQ(ev.op, op);
 	return ev;
@@ -65,15 +65,15 @@ static inline struct mp_event channel_next(void *owner, enum mp_op op)
 
 static inline void channel_no_more(void)
 {
-	struct mp_event ev;
+	struct chan_event ev;
 
-	CHECK(!mp_dispatch(ch, &ev));
-	CHECK(!mp_ready(ch));
+	CHECK(!chan_dispatch(ch, &ev));
+	CHECK(!chan_ready(ch));
 }
 
-static inline struct mp_file slot(int number)
+static inline struct chan_file slot(int number)
 {
-	return (struct mp_file){ .fd = number, .lw = true };
+	return (struct chan_file){ .fd = number, .lw = true };
 }
 
 #endif

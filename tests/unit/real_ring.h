@@ -133,9 +133,9 @@ static inline void real_pair(int ends[2])
 	MUST(close(lfd));
 }
 
-static inline struct mp_file real_fd(int fd)
+static inline struct chan_file real_fd(int fd)
 {
-	return (struct mp_file){ .fd = fd };
+	return (struct chan_file){ .fd = fd };
 }
 
 #endif

@@ -15,7 +15,7 @@ static socklen_t name_len;
 static int lfd, peer;
 
 /* A connection in a slot: its number in the ring. */
-static struct mp_file accepted(void)
+static struct chan_file accepted(void)
 {
 	struct ring_event ev;
 
@@ -28,10 +28,10 @@ static struct mp_file accepted(void)
 	ev = real_wait(ACCEPT);
 	CHECK(ev.res >= 0);
 	CHECK(ev.res < (int)ring_caps(ring)->slots);
-	return (struct mp_file){ .fd = ev.res, .lw = true };
+	return (struct chan_file){ .fd = ev.res, .lw = true };
 }
 
-static void finish(struct mp_file f)
+static void finish(struct chan_file f)
 {
 	ring_close_file(ring, CLOSE, f);
 	CHECK_EQ(real_wait(CLOSE).res, 0);
@@ -52,7 +52,7 @@ static void peer_gets(const char *text)
 static void no_descriptor(void)
 {
 	int before = tap_count_fds();
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	struct sockaddr_in own;
 	socklen_t len = sizeof(own);
 
@@ -66,7 +66,7 @@ static void no_descriptor(void)
 
 static void receive(void)
 {
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	struct ring_event ev;
 
 	ring_recv(ring, RECV, f, REAL_GROUP, false);
@@ -87,7 +87,7 @@ static void receive(void)
 
 static void receive_stream(void)
 {
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	struct ring_event ev;
 
 	ring_recv(ring, RECV, f, REAL_GROUP, true);
@@ -113,7 +113,7 @@ static void receive_stream(void)
 /* All buffers lent: -ENOBUFS, and nothing is lost. */
 static void receive_starved(void)
 {
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	struct ring_event ev[8];
 
 	for (int i = 0; i < 8; i++) {
@@ -139,7 +139,7 @@ static void receive_starved(void)
 /* Send and close in one go: the peer gets the bytes, then the end. */
 static void send_close(void)
 {
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	char c;
 
 	ring_send(ring, SEND, f, "goodbye", 7, MSG_WAITALL | MSG_MORE, true);
@@ -157,7 +157,7 @@ static void send_parts(void)
 {
 	struct iovec iov[3] = { { "a", 1 }, { "bc", 2 }, { "def", 3 } };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 
 	ring_sendv(ring, SEND, f, &msg, MSG_WAITALL, false);
 	CHECK_EQ(ring_submit(ring), 1);
@@ -170,7 +170,7 @@ static void send_parts(void)
 /* The way back: a descriptor of the same socket, and both work. */
 static void install(void)
 {
-	struct mp_file f = accepted();
+	struct chan_file f = accepted();
 	int fd;
 
 	ring_install(ring, INSTALL, f.fd);
@@ -189,7 +189,7 @@ static void install(void)
 /* A connection that waits does not hold another one's end back. */
 static void closes_beside_another(void)
 {
-	struct mp_file idle = accepted(), f;
+	struct chan_file idle = accepted(), f;
 	int idle_peer = peer, idle_lfd = lfd;
 	char c;
 
@@ -211,7 +211,7 @@ static void closes_beside_another(void)
 
 static void slot_is_free_again(void)
 {
-	struct mp_file f;
+	struct chan_file f;
 
 	for (int i = 0; i < 40; i++) {
 		f = accepted();
