@@ -296,6 +296,22 @@ static void note_bulk(struct vsock *vs, size_t want)
 	vs->bulk = BULK_PATIENCE;
 }
 
+/* The kernel has said that there is more: what the receive that waits is about
+ * to bring. */
+static void reap_more(struct vsock *vs, size_t want)
+{
+	uint32_t before;
+
+	do {
+		before = vs->rx_bytes;
+		if (before >= want || !vs->rx_more || !vs_mine(vs) ||
+		    vs->rx != SLOT_ARMED || before >= vs_rx_limit(vs) ||
+		    !chan_has_work(vs->th->ch))
+			return;
+		thread_reap_now(vs->th);
+	} while (vs->rx_bytes > before);
+}
+
 ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		int flags)
 {
@@ -305,9 +321,8 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		gather(vs);
 	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
 		pull(vs);
-	else if (vs->rx_bytes < want && vs->rx_more && vs_mine(vs) &&
-		 chan_has_work(vs->th->ch))
-		thread_reap_now(vs->th);
+	else
+		reap_more(vs, want);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
 	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
@@ -335,18 +350,23 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	return (ssize_t)got;
 }
 
+/* Completions that are in memory are counted here, what they have not brought
+ * by the kernel: nothing moves between the two looks, as only an enter that
+ * collects lets a receive go on that waits (DEFER_TASKRUN). */
 int rx_readable(struct vsock *vs)
 {
 	int n = 0;
 
-	gather(vs);
-	if (!may_read_directly(vs) && !may_read_for_owner(vs) &&
-	    vs->depth != DEPTH_GIVEN && !(vs_mine(vs) && vs->rx_poll))
+	if (vs->eof || vs->reset ||
+	    (!vs_mine(vs) && !may_read_for_owner(vs) &&
+	     vs->depth != DEPTH_GIVEN))
 		return (int)vs->rx_bytes;
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
 	else
 		n = chan_call_inq(vs->th->ch, vs_file(vs));
+	if (vs_mine(vs) && chan_ready(vs->th->ch))
+		thread_dispatch(vs->th);
 	vs->rx_more |= n > 0;
 	return (int)vs->rx_bytes + (n > 0 ? n : 0);
 }

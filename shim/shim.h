@@ -100,6 +100,7 @@ struct vsock {
 	bool tx_poll;			/* the tx slot waits for room */
 	bool nonblock, cloexec;
 	bool outlived;			/* it lived for more than a request */
+	bool later;			/* linked in th->later */
 	uint8_t bulk;			/* bulk till so many small receives */
 
 	/* facts */
@@ -196,7 +197,7 @@ struct thread {
 	struct lock lock;
 	struct mp_channel *ch;
 	struct list updates;	/* sockets whose wants may have changed */
-	struct list starved;	/* sockets that found no receive buffer */
+	struct list later;	/* sockets to look at before the next sleep */
 	struct list socks;	/* all it drives */
 	struct list sets;
 	struct list listeners;	/* listener.node */
@@ -216,6 +217,7 @@ struct thread {
 	uint32_t handle;	/* of wake_fd */
 	int wake_fd;		/* eventfd, -1: none yet */
 	bool wake_armed;
+	bool turning;		/* about to go there: all is to be armed */
 	bool sleeping;		/* in chan_wait(): others must wake it */
 	bool sending;		/* output is queued and not flushed */
 	bool look_again;	/* the kernel said that there is more, or FIN */

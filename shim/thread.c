@@ -169,7 +169,7 @@ static struct thread *fresh_thread(void)
 	th->wake_fd = -1;
 	th->turns = 1;
 	list_init(&th->updates);
-	list_init(&th->starved);
+	list_init(&th->later);
 	list_init(&th->socks);
 	list_init(&th->sets);
 	list_init(&th->listeners);
@@ -269,10 +269,22 @@ static void update_all(struct thread *th)
 	struct list *node;
 
 	thread_set_sending(th, false);
-	while ((node = list_pop(&th->starved)))
-		list_append(&th->updates, node);
 	while ((node = list_pop(&th->updates)))
 		vs_update(list_entry(node, struct vsock, update));
+}
+
+/* What need not be armed before the thread sleeps. */
+static void touch_later(struct thread *th)
+{
+	struct list *node;
+
+	while ((node = list_pop(&th->later))) {
+		list_entry(node, struct vsock, update)->later = false;
+		list_append(&th->updates, node);
+	}
+	th->turning = true;
+	update_all(th);
+	th->turning = false;
 }
 
 void thread_flush(struct thread *th)
@@ -336,7 +348,7 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 
 	if (unlikely(!list_empty(&th->loose)))
 		listener_give_loose(th);
-	update_all(th);
+	touch_later(th);
 	for (node = th->sets.next; node != &th->sets; node = node->next)
 		ep_arm(list_entry(node, struct epset, owned));
 	arm_wake(th);

@@ -267,7 +267,7 @@ static size_t make_room(struct vsock *vs)
 
 static void note_queued(struct vsock *vs, int flags)
 {
-	bool first = !list_linked(&vs->update);
+	bool first = vs->later || !list_linked(&vs->update);
 
 	vs->more = flags & MSG_MORE;
 	vs->outlived = true;

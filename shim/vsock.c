@@ -61,8 +61,20 @@ void vs_set_life(struct vsock *vs, enum vs_life life)
 	vs->life = life;
 }
 
+static void touch_later(struct vsock *vs)
+{
+	if (list_linked(&vs->update))
+		list_remove(&vs->update);
+	list_append(&vs->th->later, &vs->update);
+	vs->later = true;
+}
+
 void vs_touch(struct vsock *vs)
 {
+	if (unlikely(vs->later)) {
+		vs->later = false;
+		list_remove(&vs->update);
+	}
 	if (!list_linked(&vs->update))
 		list_append(&vs->th->updates, &vs->update);
 }
@@ -135,7 +147,9 @@ static void update_rx(struct vsock *vs)
 			vs_cancel_rx(vs);
 		return;		/* what waits is what is wanted */
 	}
-	if (poll) {
+	if (poll && vs->bulk && !vs->th->turning) {
+		touch_later(vs);	/* it is about to be read, mostly */
+	} else if (poll) {
 		chan_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
 			  false);
 		vs->rx_poll = true;
@@ -363,10 +377,8 @@ static void recv_done(struct vsock *vs, const struct chan_event *ev)
 	case -ENOBUFS:
 		/* Back-pressure, not an error: again when buffers are back. */
 		vs->rx_more = true;
-		if (vs->life == VS_OPEN) {
-			list_remove(&vs->update);
-			list_append(&vs->th->starved, &vs->update);
-		}
+		if (vs->life == VS_OPEN)
+			touch_later(vs);
 		break;
 	case -ECANCELED:
 	case -EINTR:
@@ -449,7 +461,8 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 		if (vs != vs->th->busy && vs_settle(vs))
 			return;
 	}
-	if (!list_linked(&vs->update))
+	/* A receive without a buffer is not tried again at once. */
+	if (!vs->later || ev->op != CHAN_OP_RECV)
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)
 		thread_set_sending(vs->th, true);

@@ -25,10 +25,13 @@ static inline bool vs_mine(const struct vsock *vs)
 	return vs->th && vs->th == self_thread;
 }
 
-/* Queued bytes at which reading ahead ends. */
+/* Queued bytes at which reading ahead ends. Bulk is only announced by what is
+ * read ahead: the rest goes straight to the program. */
 static inline uint32_t vs_rx_limit(const struct vsock *vs)
 {
-	return vs->limits.receive > vs->lowat ? vs->limits.receive : vs->lowat;
+	uint32_t limit = vs->bulk ? 1 : vs->limits.receive;
+
+	return limit > vs->lowat ? limit : vs->lowat;
 }
 
 /* A socket for number *fd*, driven by *th*; NULL without memory. */

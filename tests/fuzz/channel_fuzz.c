@@ -227,7 +227,9 @@ static void settle(void)
 	for (int i = 0; i < 400; i++) {
 		model_kernel_finishes();
 		th->busy = NULL;
-		thread_reap_now(th);
+		lock_take(&th->lock);
+		thread_wait(th, 0, NULL);
+		lock_give(&th->lock);
 	}
 }
 
@@ -244,7 +246,7 @@ static void check_wakeups(void)
 				    (c->vs->eof && !c->told_eof)))
 			CHECK(c->vs->in_edge != c->told_in);
 		CHECK(c->broken || !c->arrived_left ||
-		      c->vs->rx_bytes >= opts.readahead ||
+		      c->vs->rx_bytes >= vs_rx_limit(c->vs) ||
 		      fake_free_buffers() == 0);
 		if (!c->waits_out || c->broken)
 			continue;
@@ -282,7 +284,7 @@ static void check_end(void)
 	CHECK(th->big_chunks_pool.used == 0);
 	CHECK(list_empty(&th->socks));
 	CHECK(list_empty(&th->updates));
-	CHECK(list_empty(&th->starved));
+	CHECK(list_empty(&th->later));
 }
 
 static void episode(void)
