@@ -157,6 +157,7 @@ long entry_close(struct vsock *vs, int fd)
 		if (vs->fd == fd)
 			vs->fd = other_number(vs, fd);
 		fd_set_object(fd, NULL);
+		leftover_rename(vs, fd);
 		return SHIM_PASS;
 	}
 	switch (vs->depth) {

@@ -34,6 +34,52 @@ void fd_mark_plain(int fd)
 	fd_set_object(fd, &plain_object);
 }
 
+/* One for each number of sets: the last for more than are counted. */
+#define KEPT_COUNT 8
+
+static uint8_t kept_objects[KEPT_COUNT] = {
+	[0 ... KEPT_COUNT - 1] = OBJ_PLAIN,
+};
+
+/* How many sets the object stands for; 0 for others, and when not counted. */
+static int kept_count(const void *object)
+{
+	const uint8_t *kept = object;
+
+	return kept >= kept_objects && kept < kept_objects + KEPT_COUNT - 1 ?
+		       (int)(kept - kept_objects) + 1 : 0;
+}
+
+void fd_keep(int fd)
+{
+	void *old = fd_object(fd), *new;
+
+	do {
+		int n = kept_count(old);
+
+		if (old && !n)
+			return;
+		new = &kept_objects[n];
+	} while (!__atomic_compare_exchange_n(&fd_table[fd], &old, new, false,
+					      __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+}
+
+void fd_unkeep(int fd)
+{
+	void *old = fd_object(fd), *new;
+
+	do {
+		int n = kept_count(old);
+
+		if (!n)
+			return;
+		new = n > 1 ? &kept_objects[n - 2] : NULL;
+	} while (!__atomic_compare_exchange_n(&fd_table[fd], &old, new, false,
+					      __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+}
+
 static rlim_t soft_limit(void)
 {
 	struct rlimit lim;

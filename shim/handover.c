@@ -181,13 +181,9 @@ static void move_entries(struct vsock *vs)
 		  stat_names[vs->giving - 1]);
 	for (e = vs->ents; e; e = e->next) {
 		struct epoll_event ev = { .events = e->events };
-		/* The number of the entry may be closed, a copy open. */
-		int fd = fd_object(e->fd) == (void *)vs ? e->fd : vs->fd;
 
 		ev.data.u64 = e->data;
-		if (!e->armed)
-			ev.events = e->events & EPOLLONESHOT;
-		leftover_ctl(vs, e->set->fd, EPOLL_CTL_ADD, fd, &ev);
+		leftover_enter(vs, e->set->fd, e->fd, &ev, !e->armed);
 		e->set->has_foreign = true;
 		e->set->foreign = true;
 	}
@@ -221,7 +217,7 @@ bool vs_settle(struct vsock *vs)
 			       sizeof(no_linger));
 	}
 	leftover_read(vs);
-	if (in_ring(vs))
+	if (in_ring(vs) || leftover_keeps(vs))
 		return false;
 	leftover_free(vs);
 	forget_numbers(vs);

@@ -9,25 +9,37 @@
 #include "listener.h"
 #include "thread.h"
 
-#define READ_EVENTS (EPOLLIN | EPOLLRDNORM)
+#define READ_EVENTS ((uint32_t)EPOLLIN | EPOLLRDNORM)
 #define WRITE_EVENTS (EPOLLOUT | EPOLLWRNORM)
 
 /* How an entry reports, not what. */
 #define MODES (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP)
 
+/* Who reports to a set. */
+enum teller {
+	KERNEL,		/* the socket, as if nothing were in memory */
+	BOTH,		/* the stand-in, and the socket what that can't tell */
+	STAND_IN,	/* it alone: a one-shot entry */
+	NOBODY,		/* a one-shot entry has fired */
+};
+
 /* A set that watches the socket, and for what. Sets are known by number: one
  * that was closed since answers ENOENT, which is no harm. */
 struct watch {
-	int epfd, fd;
+	int epfd;
+	int fd;			/* the program's number, -1: it was closed */
+	int key;		/* the number that the kernel's set knows */
+	enum teller teller;
 	struct epoll_event ev;
 };
 
 /* One in a page; a socket that is in more sets than fit is reported by the
  * kernel alone in the others. */
-#define WATCHES ((CHUNK_SIZE - 8) / sizeof(struct watch))
+#define WATCHES ((CHUNK_SIZE - 16) / sizeof(struct watch))
 
 struct leftover {
 	int stand_in;		/* -1: nothing is in memory */
+	int nameless;		/* key of entries whose number was closed */
 	unsigned int count;
 	struct watch watch[WATCHES];
 };
@@ -45,7 +57,7 @@ static struct leftover *begin(struct vsock *vs)
 
 	if (!l)
 		return NULL;
-	l->stand_in = -1;
+	l->stand_in = l->nameless = -1;
 	l->count = 0;
 	vs->left = l;
 	return l;
@@ -64,13 +76,13 @@ static bool raise_stand_in(struct leftover *l)
 	return true;
 }
 
-static void drop_stand_in(struct leftover *l)
+static void drop(int *fd)
 {
-	if (l->stand_in < 0)
+	if (*fd < 0)
 		return;
-	fd_unhide(l->stand_in);
-	sys_close(l->stand_in);
-	l->stand_in = -1;
+	fd_unhide(*fd);
+	sys_close(*fd);
+	*fd = -1;
 }
 
 static struct watch *find(struct leftover *l, int epfd, int fd)
@@ -83,84 +95,205 @@ static struct watch *find(struct leftover *l, int epfd, int fd)
 	return NULL;
 }
 
-/* What each of the two reports: the stand-in that there is something to read
- * and, in the same event, room to write if there is; the socket the rest. A
- * one-shot entry must not report twice. */
-static void split(int fd, const struct epoll_event *ev,
-		  struct epoll_event *memory, struct epoll_event *kernel)
+/* Does the stand-in report this entry? After the peer's end the kernel itself
+ * says that the socket is readable. */
+static bool stands_in(const struct vsock *vs, struct leftover *l, int now,
+		      uint32_t events)
 {
-	uint32_t told = READ_EVENTS;
-
-	*memory = *kernel = *ev;
-	if (!(ev->events & READ_EVENTS)) {
-		memory->events = ev->events & MODES;
-		return;
-	}
-	if (sys_poll_now(fd, POLLOUT) & POLLOUT)
-		told |= WRITE_EVENTS;
-	memory->events = ev->events & (told | MODES);
-	kernel->events = ev->events & ~(ev->events & EPOLLONESHOT ? ~MODES :
-								    told);
+	return events & READ_EVENTS && leftover_any(vs) &&
+	       !(now & (POLLRDHUP | POLLHUP | POLLERR)) && raise_stand_in(l);
 }
 
-static void note(struct leftover *l, int epfd, int fd,
-		 const struct epoll_event *ev)
+static int put(int epfd, int fd, struct epoll_event *ev)
 {
-	struct watch *w = find(l, epfd, fd);
+	int ret = sys_epoll_ctl(epfd, EPOLL_CTL_ADD, fd, ev);
 
-	if (!w && l->count < WATCHES)
-		w = &l->watch[l->count++];
-	if (w)
-		*w = (struct watch){ .epfd = epfd, .fd = fd, .ev = *ev };
+	if (ret == -EEXIST)
+		ret = sys_epoll_ctl(epfd, EPOLL_CTL_MOD, fd, ev);
+	return ret;
+}
+
+static void take_out(int epfd, int fd)
+{
+	if (fd >= 0)
+		sys_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* The stand-in tells that there is something to read and, in the same event,
+ * that there is room to write; the socket the rest. A one-shot entry must not
+ * tell twice: there the stand-in is alone. */
+static void divide(struct watch *w, int stand_in, int now)
+{
+	uint32_t told = READ_EVENTS | (now & POLLOUT ? WRITE_EVENTS : 0);
+	struct epoll_event part = w->ev;
+
+	part.events = w->ev.events & (told | MODES);
+	put(w->epfd, stand_in, &part);
+	w->teller = w->ev.events & EPOLLONESHOT ? STAND_IN : BOTH;
+	if (w->teller == STAND_IN) {
+		take_out(w->epfd, w->key);
+		return;
+	}
+	/* Edge-triggered sets must hear of each arrival behind it. */
+	if (w->ev.events & EPOLLET)
+		told &= ~READ_EVENTS;
+	part.events = w->ev.events & ~told;
+	put(w->epfd, w->key, &part);
+}
+
+static bool in_kernels_set(const struct watch *w)
+{
+	return w->teller == KERNEL || w->teller == BOTH;
 }
 
 static int ctl_del(struct leftover *l, int epfd, int fd)
 {
-	int ret = sys_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
-	struct watch *w = ret || !l ? NULL : find(l, epfd, fd);
+	struct watch *w = l ? find(l, epfd, fd) : NULL;
+	int ret = 0;
 
-	if (!w)
+	if (!w || in_kernels_set(w))
+		ret = sys_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+	if (ret || !w)
 		return ret;
 	/* Not left to its close: a child may have a copy. */
-	if (l->stand_in >= 0)
-		sys_epoll_ctl(epfd, EPOLL_CTL_DEL, l->stand_in, NULL);
+	take_out(epfd, l->stand_in);
 	*w = l->watch[--l->count];
 	return 0;
+}
+
+static struct watch *note(struct leftover *l, int epfd, int fd, int key,
+			  const struct epoll_event *ev)
+{
+	struct watch *w = fd < 0 ? NULL : find(l, epfd, fd);
+
+	if (!w && l->count < WATCHES)
+		w = &l->watch[l->count++];
+	if (w)
+		*w = (struct watch){ epfd, fd, key, KERNEL, *ev };
+	return w;
+}
+
+/* The kernel's set has the entry: the stand-in joins it or leaves. */
+static void tell(struct vsock *vs, struct leftover *l, struct watch *w)
+{
+	int now = sys_poll_now(w->key, POLLOUT | POLLRDHUP);
+
+	if (now >= 0 && stands_in(vs, l, now, w->ev.events))
+		divide(w, l->stand_in, now);
+	else
+		take_out(w->epfd, l->stand_in);
 }
 
 int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
 		 const struct epoll_event *ev)
 {
 	struct leftover *l = vs->left ? vs->left : begin(vs);
-	struct epoll_event memory, kernel;
-	bool stands_in;
+	struct watch *w = l ? find(l, epfd, fd) : NULL;
+	struct epoll_event copy;
 	int ret;
 
 	if (op == EPOLL_CTL_DEL)
 		return ctl_del(l, epfd, fd);
-	if (!l || !ev)
-		return sys_epoll_ctl(epfd, op, fd, (struct epoll_event *)ev);
-	kernel = *ev;
-	stands_in = leftover_any(vs) && raise_stand_in(l);
-	if (stands_in)
-		split(fd, ev, &memory, &kernel);
-	ret = sys_epoll_ctl(epfd, op, fd, &kernel);
-	if (ret < 0)
+	if (w && op == EPOLL_CTL_ADD)
+		return -EEXIST;
+	/* What is wrong with the call is said by the kernel. */
+	if (w && !in_kernels_set(w) && op == EPOLL_CTL_MOD)
+		op = EPOLL_CTL_ADD;
+	if (ev)
+		copy = *ev;
+	ret = sys_epoll_ctl(epfd, op, fd, ev ? &copy : NULL);
+	if (ret < 0 || !l)
 		return ret;
-	if (stands_in && sys_epoll_ctl(epfd, EPOLL_CTL_ADD, l->stand_in,
-				       &memory) == -EEXIST)
-		sys_epoll_ctl(epfd, EPOLL_CTL_MOD, l->stand_in, &memory);
-	note(l, epfd, fd, ev);
+	w = note(l, epfd, fd, fd, ev);
+	if (w)
+		tell(vs, l, w);
 	return 0;
+}
+
+/* The key of entries whose number was closed: the program can't find them any
+ * more, and gets their events until the last number is closed. */
+static int nameless(struct vsock *vs, struct leftover *l)
+{
+	int fd;
+
+	if (l->nameless >= 0)
+		return l->nameless;
+	fd = sys_fcntl(vs->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0)
+		l->nameless = fd_hide(fd);
+	return l->nameless;
+}
+
+static void hide_entry(struct vsock *vs, struct leftover *l, struct watch *w)
+{
+	int old = w->key;
+	bool fired = w->ev.events & EPOLLONESHOT && w->teller == KERNEL &&
+		     !leftover_is_armed(w->epfd, old);
+
+	w->fd = -1;
+	w->key = nameless(vs, l);
+	if (!in_kernels_set(w))
+		return;
+	take_out(w->epfd, old);
+	if (fired) {
+		w->teller = NOBODY;
+		return;
+	}
+	w->teller = KERNEL;
+	put(w->epfd, w->key, &w->ev);
+	tell(vs, l, w);
+}
+
+void leftover_rename(struct vsock *vs, int fd)
+{
+	struct leftover *l = vs->left;
+	unsigned int i;
+
+	for (i = 0; l && i < l->count; i++)
+		if (l->watch[i].fd == fd)
+			hide_entry(vs, l, &l->watch[i]);
+}
+
+void leftover_enter(struct vsock *vs, int epfd, int fd,
+		    const struct epoll_event *ev, bool fired)
+{
+	struct leftover *l = vs->left ? vs->left : begin(vs);
+	struct epoll_event copy = *ev;
+	struct watch *w;
+	int key = fd;
+
+	if (fd_object(fd) != (void *)vs) {
+		key = l ? nameless(vs, l) : vs->fd;
+		fd = -1;
+	}
+	w = l ? note(l, epfd, fd, key, ev) : NULL;
+	if (fired && w) {
+		w->teller = NOBODY;
+		return;
+	}
+	put(epfd, key, &copy);
+	if (w)
+		tell(vs, l, w);
+}
+
+bool leftover_keeps(const struct vsock *vs)
+{
+	unsigned int i;
+
+	for (i = 0; vs->left && i < vs->left->count; i++)
+		if (!in_kernels_set(&vs->left->watch[i]) ||
+		    vs->left->watch[i].fd < 0)
+			return true;
+	return false;
 }
 
 /* Has a one-shot entry not fired yet? The kernel shows what each waits for
  * (fs/eventpoll.c, ep_show_fdinfo()): "tfd: 7 events: 40000000 ...". In a set
  * so large that it is not found: it has, as programs read when told to. */
-static bool is_armed(int epfd, int stand_in)
+bool leftover_is_armed(int epfd, int tfd)
 {
 	static const char path[] = "/proc/thread-self/fdinfo/";
-	char name[64], buf[4096];
+	char name[64], buf[8192];
 	char *p, *end;
 	int fd, n, i = sizeof(name) - 1;
 
@@ -178,12 +311,20 @@ static bool is_armed(int epfd, int stand_in)
 	buf[n > 0 ? n : 0] = '\0';
 	for (p = buf; (p = strstr(p, "tfd:")); p = end) {
 		end = p + 4;
-		if (strtol(end, &end, 10) != stand_in)
+		if (strtol(end, &end, 10) != tfd)
 			continue;
 		p = strstr(end, "events:");
-		return p && strtoul(p + 7, &end, 16) & READ_EVENTS;
+		return p && strtoul(p + 7, &end, 16) & ~(unsigned long)MODES;
 	}
 	return false;
+}
+
+/* More behind what the sets were told of: an edge. */
+static void show_again(struct leftover *l)
+{
+	static const uint64_t one = 1;
+
+	sys_write(l->stand_in, &one, sizeof(one));
 }
 
 void leftover_show(struct vsock *vs)
@@ -191,19 +332,35 @@ void leftover_show(struct vsock *vs)
 	struct leftover *l = vs->left;
 	unsigned int i;
 
-	if (!l || l->stand_in >= 0 || !leftover_any(vs) || !raise_stand_in(l))
+	if (!l || !leftover_any(vs))
 		return;
+	if (l->stand_in >= 0)
+		show_again(l);
 	for (i = 0; i < l->count; i++) {
 		struct watch *w = &l->watch[i];
-		struct epoll_event memory, kernel;
+		int now = sys_poll_now(w->key, POLLOUT | POLLRDHUP);
 
 		/* One that has fired is told at its next EPOLL_CTL_MOD. */
-		if (w->ev.events & EPOLLONESHOT && !is_armed(w->epfd, w->fd))
+		if (w->teller != KERNEL || now < 0 ||
+		    (w->ev.events & EPOLLONESHOT &&
+		     !leftover_is_armed(w->epfd, w->key)))
 			continue;
-		split(w->fd, &w->ev, &memory, &kernel);
-		sys_epoll_ctl(w->epfd, EPOLL_CTL_MOD, w->fd, &kernel);
-		sys_epoll_ctl(w->epfd, EPOLL_CTL_ADD, l->stand_in, &memory);
+		if (stands_in(vs, l, now, w->ev.events))
+			divide(w, l->stand_in, now);
 	}
+}
+
+/* A one-shot entry that the stand-in has not fired waits again. */
+static void restore(struct leftover *l, struct watch *w)
+{
+	if (w->teller == STAND_IN &&
+	    !leftover_is_armed(w->epfd, l->stand_in))
+		w->teller = NOBODY;
+	if (w->teller == STAND_IN || w->teller == BOTH) {
+		put(w->epfd, w->key, &w->ev);
+		w->teller = KERNEL;
+	}
+	take_out(w->epfd, l->stand_in);
 }
 
 void leftover_read(struct vsock *vs)
@@ -213,27 +370,19 @@ void leftover_read(struct vsock *vs)
 
 	if (!l || l->stand_in < 0)
 		return;
-	for (i = 0; i < l->count; i++) {
-		struct watch *w = &l->watch[i];
-		bool one = w->ev.events & EPOLLONESHOT &&
-			   w->ev.events & READ_EVENTS;
-
-		if (!one || is_armed(w->epfd, l->stand_in))
-			sys_epoll_ctl(w->epfd, EPOLL_CTL_MOD, w->fd, &w->ev);
-		sys_epoll_ctl(w->epfd, EPOLL_CTL_DEL, l->stand_in, NULL);
-	}
-	drop_stand_in(l);
+	for (i = 0; i < l->count; i++)
+		restore(l, &l->watch[i]);
+	drop(&l->stand_in);
 }
 
 void leftover_close(struct vsock *vs)
 {
 	struct leftover *l = vs->left;
+	unsigned int i;
 
-	while (l && l->count) {
-		struct watch w = l->watch[l->count - 1];
-
-		if (ctl_del(l, w.epfd, w.fd))
-			l->count--;
+	for (i = 0; l && i < l->count; i++) {
+		take_out(l->watch[i].epfd, l->watch[i].key);
+		take_out(l->watch[i].epfd, l->stand_in);
 	}
 	leftover_free(vs);
 }
@@ -244,7 +393,8 @@ void leftover_free(struct vsock *vs)
 
 	if (!l)
 		return;
-	drop_stand_in(l);
+	drop(&l->stand_in);
+	drop(&l->nameless);
 	pool_put(&vs->th->chunks_pool, l);
 	vs->left = NULL;
 }

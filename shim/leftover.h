@@ -27,6 +27,22 @@ int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
  * was outside its ring, and found a receive that had begun meanwhile. */
 void leftover_show(struct vsock *vs);
 
+/* An entry of number *fd*, which may be closed and a copy open, moves into a
+ * kernel's set. A one-shot entry that has *fired* is in none until epoll_ctl()
+ * arms it again (the kernel has no such entry: an added one reports HUP). */
+void leftover_enter(struct vsock *vs, int epfd, int fd,
+		    const struct epoll_event *ev, bool fired);
+
+/* Number *fd* is closed, a copy of it is not: the sets go on reporting it. */
+void leftover_rename(struct vsock *vs, int fd);
+
+/* Is there an entry that the kernel's set does not have as it should? Then
+ * the record must stay. */
+bool leftover_keeps(const struct vsock *vs);
+
+/* Will the kernel's one-shot entry of descriptor *tfd* still report? */
+bool leftover_is_armed(int epfd, int tfd);
+
 /* Nothing is left in memory: the sets watch the socket again. */
 void leftover_read(struct vsock *vs);
 

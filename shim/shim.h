@@ -170,6 +170,7 @@ struct epset {
 	uint8_t kind;		/* OBJ_SET */
 	bool plain;		/* everything is in the kernel's set again */
 	bool has_foreign;	/* descriptors were added to the kernel's set */
+	bool waited;		/* ... and waited on before a thread drove it */
 	bool foreign;		/* the kernel's set may have something */
 	bool poll_armed;
 	bool kernel_first;	/* whose turn it is when maxevents is short */

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "entry.h"
 #include "epset.h"
+#include "foreign.h"
 #include "handover.h"
 #include "init.h"
 #include "leftover.h"
@@ -47,20 +48,28 @@ SHIM_EXPORT int epoll_create1(int flags)
 
 /* --- adoption -------------------------------------------------------- */
 
-/* What a descriptor would be: a listening or connected, non-blocking TCP
- * socket. tcpi_state is the first byte of TCP_INFO (tcp(7)), which only a
- * TCP socket answers. */
-static bool is_adoptable(int fd, enum vs_life *life)
+/* The first byte of TCP_INFO is tcpi_state (tcp(7)), and only a TCP socket
+ * answers: -1 for others. */
+static int tcp_state(int fd)
 {
-	int flags = sys_fcntl(fd, F_GETFL, 0);
 	uint8_t state = 0;
 	socklen_t len = sizeof(state);
+
+	return sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ?
+		       -1 : state;
+}
+
+/* What a descriptor would be: a listening or connected, non-blocking TCP
+ * socket. */
+static bool is_candidate(int fd, int state, enum vs_life *life)
+{
+	int flags = sys_fcntl(fd, F_GETFL, 0);
 
 	if (flags < 0 || !(flags & O_NONBLOCK)) {
 		view_left(fd, LEFT_BLOCKING);
 		return false;
 	}
-	if (sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0)
+	if (state < 0)
 		return false;
 	*life = state == TCP_LISTEN ? VS_LISTEN : VS_OPEN;
 	if (state == TCP_LISTEN || state == TCP_ESTABLISHED ||
@@ -70,34 +79,44 @@ static bool is_adoptable(int fd, enum vs_life *life)
 	return false;
 }
 
+static bool is_adoptable(int fd)
+{
+	enum vs_life life;
+
+	return !fd_object(fd) && is_candidate(fd, tcp_state(fd), &life);
+}
+
 /* Events that mean the same in our set; others stay the kernel's. */
 #define OUR_EVENTS                                                         \
 	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLET | \
 	 EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLRDNORM | EPOLLWRNORM |       \
 	 EPOLLWAKEUP)
 
-/* 1 when the descriptor is ours now, 0 when it stays the kernel's. */
+/* 1 when the descriptor is ours now, 0 when it stays the kernel's, -1 when it
+ * does and should be remembered: a TCP socket (fd_keep()). */
 static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 {
 	struct vsock *vs, *from = listener_of(set->th, fd);
 	enum vs_life life;
+	int state;
 
 	if (fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX)
-		return 0;
+		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
+	state = tcp_state(fd);
 	if (set->plain || ev->events & ~OUR_EVENTS) {
 		view_left(fd, set->plain ? LEFT_SET : LEFT_EVENTS);
-		return 0;
+		return state < 0 ? 0 : -1;
 	}
-	if (!is_adoptable(fd, &life) ||
+	if (!is_candidate(fd, state, &life) ||
 	    (!from && !option_all_ours(fd, life == VS_LISTEN)))
-		return 0;
+		return state < 0 ? 0 : -1;
 	if (!config_takes_socket(fd)) {
 		view_left(fd, LEFT_RULE);
-		return 0;
+		return -1;
 	}
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
 	if (!vs)
-		return 0;
+		return -1;
 	vs->nonblock = true;
 	vs->limits = from ? from->limits :
 			    option_limits(fd, life == VS_LISTEN);
@@ -107,7 +126,7 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 		vs->life = VS_DEAD;
 		vs_put(vs);
 		view_left(fd, LEFT_MEMORY);
-		return 0;
+		return -1;
 	}
 	view_sock_open(vs);
 	fd_set_object(fd, vs);
@@ -117,32 +136,63 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	return 1;
 }
 
-static void give_to_kernel(int fd)
+/* A one-shot entry that fired in the kernel's set must not be armed again. */
+static bool has_fired(const struct epset *set, const struct candidate *c)
+{
+	return set->waited && c->ev.events & EPOLLONESHOT &&
+	       !leftover_is_armed(set->fd, c->fd);
+}
+
+/* What is ours by another thread or set: the kernel can report to both, and
+ * what was read ahead meanwhile is told to this set as well. */
+static void share(struct epset *set, struct candidate *c)
 {
 	struct vsock *vs;
 	struct thread *th;
 	long ret;
 
-	vs = entry_lock(fd, &ret);
+	vs = entry_lock(c->fd, &ret);
 	if (!vs)
 		return;
 	th = vs->th;
-	vs_give_now(vs, STAT_handover_thread);
+	if (th != set->th)
+		vs_give_now(vs, STAT_handover_thread);
+	if (fd_object(c->fd) == (void *)vs && vs->depth == DEPTH_GIVEN &&
+	    !has_fired(set, c))
+		leftover_ctl(vs, set->fd, EPOLL_CTL_MOD, c->fd, &c->ev);
 	lock_give(&th->lock);
 }
 
-/* What is in another set already: the kernel can report to both. */
 static void share_candidates(struct epset *set)
 {
 	unsigned int i;
 
-	for (i = 0; i < set->candidate_count; i++) {
-		struct vsock *vs;
+	for (i = 0; i < set->candidate_count; i++)
+		if (fd_lookup(set->candidates[i].fd, OBJ_SOCK))
+			share(set, &set->candidates[i]);
+}
 
-		vs = fd_lookup(set->candidates[i].fd, OBJ_SOCK);
-		if (vs && vs->th != set->th)
-			give_to_kernel(set->candidates[i].fd);
-	}
+/* From the kernel's set into ours, if it is still there. */
+static void adopt_candidate(struct epset *set, struct candidate *c)
+{
+	struct vsock *vs = fd_lookup(c->fd, OBJ_SOCK);
+	bool fired = has_fired(set, c);
+	struct epent *e;
+	int taken;
+
+	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
+		return;
+	/* This thread has it in another set as well: one more entry. */
+	taken = vs && !ep_add(set, vs, c->fd, &c->ev) ? 1 :
+		adopt(set, c->fd, &c->ev);
+	if (taken != 1)
+		sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
+	if (taken < 0)
+		fd_keep(c->fd);
+	vs = fd_lookup(c->fd, OBJ_SOCK);
+	e = fired && vs ? ep_find(set, vs, c->fd) : NULL;
+	if (e)
+		e->armed = false;
 }
 
 /* The first wait: what was added before is looked at. A candidate that the
@@ -153,19 +203,15 @@ static void adopt_candidates(struct epset *set)
 
 	for (i = 0; i < set->candidate_count; i++) {
 		struct candidate *c = &set->candidates[i];
-
 		struct vsock *vs = fd_lookup(c->fd, OBJ_SOCK);
 
 		set->has_foreign = true;
-		if (vs && vs->th != set->th)
+		if (vs && (vs->th != set->th || vs->depth == DEPTH_GIVEN))
 			continue;
-		if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
-			continue;
-		/* This thread has it in another set as well: one more entry. */
-		if (vs && !ep_add(set, vs, c->fd, &c->ev))
-			continue;
-		if (!adopt(set, c->fd, &c->ev))
-			sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
+		if (vs || is_adoptable(c->fd))
+			adopt_candidate(set, c);
+		else if (tcp_state(c->fd) >= 0)
+			fd_keep(c->fd);
 	}
 	set->candidate_count = 0;
 }
@@ -216,65 +262,6 @@ static long ctl_odd(struct epset *set, int op, int fd, struct vsock *vs,
 	return SHIM_PASS;
 }
 
-/* Is epoll_ctl() of this socket the kernel's, here or after it was given
- * back? A hint: the lock is not held. */
-static bool is_foreign(const struct epset *set, const struct vsock *vs)
-{
-	return vs->th != ep_thread(set) || ep_is_plain(set) ||
-	       __atomic_load_n(&vs->depth, __ATOMIC_RELAXED) == DEPTH_GIVEN;
-}
-
-static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
-		      struct epoll_event *ev)
-{
-	int ret;
-
-	if (vs->depth != DEPTH_GIVEN) {
-		if (vs->th == set->th && ep_find(set, vs, fd))
-			return SHIM_PASS;	/* not yet given */
-		if (op == EPOLL_CTL_DEL || (op == EPOLL_CTL_MOD && ev))
-			return -ENOENT;
-		if (op == EPOLL_CTL_ADD && ev) {
-			ret = vs_give_now(vs, STAT_handover_thread);
-			if (ret < 0)
-				return ret;
-		}
-	}
-	if (fd_object(fd) != (void *)vs || vs->depth != DEPTH_GIVEN)
-		return SHIM_PASS;
-	return leftover_ctl(vs, set->fd, op, fd, ev);
-}
-
-/* A socket that another thread or another set's thread drives: the kernel can
- * watch it for both. SHIM_PASS: it is not one, or not any more. */
-static long ctl_foreign(struct epset *set, int op, int fd,
-			struct epoll_event *ev)
-{
-	struct vsock *vs = fd_lookup(fd, OBJ_SOCK);
-	struct thread *th;
-	struct lock *lock;
-	long ret;
-
-	if (likely(!vs || !is_foreign(set, vs)))
-		return SHIM_PASS;
-	if (op != EPOLL_CTL_DEL && user_bad(ev, sizeof(*ev)))
-		return -EFAULT;
-	vs = entry_lock(fd, &ret);
-	if (!vs)
-		return ret;
-	th = vs->th;
-	ret = ctl_given(set, op, fd, vs, ev);
-	lock_give(&th->lock);
-	lock = ret ? NULL : ep_take(set);
-	if (lock) {
-		set->has_foreign = true;
-		if (set->th && set->th != self_thread)
-			thread_wake(set->th);
-		lock_give(lock);
-	}
-	return ret;
-}
-
 static long ctl_socket(struct epset *set, int op, int fd,
 		       struct epoll_event *ev)
 {
@@ -296,10 +283,13 @@ static long ctl_socket(struct epset *set, int op, int fd,
 static long ctl_kernel(struct epset *set, int op, int fd,
 		       struct epoll_event *ev)
 {
+	bool driven = set->th || set->plain;
+	int taken = 0;
 	long ret;
 
-	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) && set->th &&
-	    adopt(set, fd, ev)) {
+	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) && driven)
+		taken = adopt(set, fd, ev);
+	if (taken == 1) {
 		thread_wake(set->th);
 		return 0;
 	}
@@ -310,6 +300,10 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 		ep_note_candidate(set, op, fd, ev);
 	else
 		set->has_foreign = true;
+	if (taken < 0)
+		fd_keep(fd);
+	else if (op == EPOLL_CTL_DEL && driven)
+		fd_unkeep(fd);
 	return ret;
 }
 
@@ -356,7 +350,7 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	}
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
-	ret = ctl_foreign(set, op, fd, ev);
+	ret = foreign_ctl(set, op, fd, ev);
 	if (unlikely(ret != SHIM_PASS))
 		return (int)shim_return(ret);
 	lock = ep_take(set);
@@ -409,7 +403,6 @@ static bool claim(struct epset *set)
 static bool worth_claiming(struct epset *set)
 {
 	struct lock *lock;
-	enum vs_life life;
 	bool worth;
 	unsigned int i;
 
@@ -420,7 +413,9 @@ static bool worth_claiming(struct epset *set)
 		return false;
 	worth = set->th;
 	for (i = 0; !worth && i < set->candidate_count; i++)
-		worth = is_adoptable(set->candidates[i].fd, &life);
+		worth = fd_lookup(set->candidates[i].fd, OBJ_SOCK) ||
+			is_adoptable(set->candidates[i].fd);
+	set->waited |= !worth;
 	lock_give(lock);
 	return worth;
 }
