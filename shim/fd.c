@@ -4,6 +4,7 @@
  * Owns: nothing. Threads: any.
  */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -144,7 +145,11 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 		lock_give(&th->lock);
 		return ret;
 	default:
-		return copy(fd, to, flags);
+		ret = copy(fd, to, flags);
+		if (ret >= 0 && fd_lookup(fd, OBJ_PLAIN) &&
+		    ret < FD_TABLE_MAX)
+			fd_mark_plain((int)ret);
+		return ret;
 	}
 }
 
@@ -163,10 +168,29 @@ static long copy_fcntl(int fd, int lowest, int cmd)
 	return sys_fcntl(fd, cmd, lowest);
 }
 
+/* Two numbers of a connection that is not ours: if one became ours, what is
+ * read ahead for it would be missing under the other. Listeners may. */
+static int note_copy(int fd, int copy)
+{
+	uint8_t state = 0;
+	socklen_t len = sizeof(state);
+
+	if (copy < 0 || fd >= FD_TABLE_MAX || copy >= FD_TABLE_MAX ||
+	    shim_off || !shim_alive || entry_foreign_process() ||
+	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ||
+	    state == TCP_LISTEN)
+		return copy;
+	if (!fd_object(fd))
+		fd_mark_plain(fd);
+	if (!fd_object(copy))
+		fd_mark_plain(copy);
+	return copy;
+}
+
 SHIM_EXPORT int dup(int fd)
 {
 	if (likely(!fd_object(fd)))
-		return real.dup(fd);
+		return note_copy(fd, real.dup(fd));
 	return (int)shim_return(dup_number(fd, copy_dup, 0, 0));
 }
 
@@ -211,15 +235,20 @@ static int dup_onto(int fd, int to, int flags)
 
 SHIM_EXPORT int dup2(int fd, int to)
 {
-	if (likely(!fd_object(fd) && !fd_object(to)) || entry_vfork_child())
+	if (entry_vfork_child())
 		return real.dup2(fd, to);
+	if (likely(!fd_object(fd) && !fd_object(to)))
+		return fd == to ? real.dup2(fd, to) :
+				  note_copy(fd, real.dup2(fd, to));
 	return fd == to ? fd : dup_onto(fd, to, 0);
 }
 
 SHIM_EXPORT int dup3(int fd, int to, int flags)
 {
-	if (likely(!fd_object(fd) && !fd_object(to)) || entry_vfork_child())
+	if (entry_vfork_child())
 		return real.dup3(fd, to, flags);
+	if (likely(!fd_object(fd) && !fd_object(to)))
+		return note_copy(fd, real.dup3(fd, to, flags));
 	if (fd == to || flags & ~O_CLOEXEC)
 		return (int)shim_return(-EINVAL);
 	return dup_onto(fd, to, flags);
@@ -313,7 +342,11 @@ static long fcntl_number(int fd, int cmd, long arg)
 		ret = fcntl_number(fd, cmd, (long)arg);                   \
 	else if (unlikely(cmd == F_SETLKW || cmd == F_OFD_SETLKW))        \
 		thread_before_block();                                    \
-	return ret == SHIM_PASS ? libc(fd, cmd, arg) : (int)shim_return(ret)
+	if (ret != SHIM_PASS)                                             \
+		return (int)shim_return(ret);                             \
+	ret = libc(fd, cmd, arg);                                         \
+	return unlikely(cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) ?       \
+		       note_copy(fd, (int)ret) : (int)ret
 
 SHIM_EXPORT int fcntl(int fd, int cmd, ...)
 {
