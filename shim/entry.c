@@ -153,11 +153,19 @@ static void close_given(struct vsock *vs, int fd)
 /* The number is gone; what was sent on it is not. */
 long entry_close(struct vsock *vs, int fd)
 {
-	if (--vs->refs > 0) {
+	if (vs->refs > 1) {
+		vs->refs--;
 		if (vs->fd == fd)
 			vs->fd = other_number(vs, fd);
 		fd_set_object(fd, NULL);
 		leftover_rename(vs, fd);
+		return SHIM_PASS;
+	}
+	/* Its thread may be blocked for long: the peer hears of it now. */
+	if (unlikely(vs_is_left(vs)) && !vs->listener)
+		vs_give_now(vs, STAT_handover_thread);
+	if (fd_object(fd) != (void *)vs) {
+		fd_set_object(fd, NULL);
 		return SHIM_PASS;
 	}
 	switch (vs->depth) {

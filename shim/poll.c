@@ -34,6 +34,19 @@ static bool is_kernels(const struct vsock *vs)
 	return vs->depth == DEPTH_GIVEN && !leftover_any(vs);
 }
 
+/* Another thread's facts may be old, and those of a socket on its way back
+ * stand still; the kernel has what is not in memory. Room is what our queue
+ * says. */
+static int ready_now(const struct vsock *vs)
+{
+	int mask = (int)vs_ready(vs), now = 0;
+
+	if ((!vs_mine(vs) || vs->giving) && vs->depth != DEPTH_LW &&
+	    !vs->listener)
+		now = sys_poll_now(vs->fd, POLLIN | POLLRDNORM | POLLRDHUP);
+	return now > 0 ? mask | now : mask;
+}
+
 /* What is true of a socket of ours; -1 when it is the kernel's. */
 static int ready_of(int fd, short events)
 {
@@ -54,7 +67,7 @@ static int ready_of(int fd, short events)
 	if (fd_object(fd) != (void *)vs || is_kernels(vs))
 		mask = -1;
 	else
-		mask = (int)vs_ready(vs) & (events | POLLERR | POLLHUP);
+		mask = ready_now(vs) & (events | POLLERR | POLLHUP);
 	lock_give(&th->lock);
 	return mask;
 }

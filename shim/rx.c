@@ -233,14 +233,18 @@ static bool may_read_directly(const struct vsock *vs)
 
 /* Another thread's, which is outside its ring: a receive that waits there
  * does not run meanwhile, and what it brought before is in memory. */
-static bool may_read_for_owner(struct vsock *vs)
+static bool owner_is_frozen(struct vsock *vs)
 {
 	if (vs_mine(vs) || !vs->th->ch || vs->th->sleeping ||
 	    vs->depth == DEPTH_LW || vs->depth == DEPTH_GIVEN)
 		return false;
 	thread_dispatch(vs->th);
-	return !vs->rx_bytes && !vs->err && !vs->eof && !vs->reset &&
-	       !vs->shut_rd;
+	return !vs->eof && !vs->reset && !vs->shut_rd;
+}
+
+static bool may_read_for_owner(struct vsock *vs)
+{
+	return owner_is_frozen(vs) && !vs->rx_bytes && !vs->err;
 }
 
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
@@ -358,7 +362,7 @@ int rx_readable(struct vsock *vs)
 	int n = 0;
 
 	if (vs->eof || vs->reset ||
-	    (!vs_mine(vs) && !may_read_for_owner(vs) &&
+	    (!vs_mine(vs) && !owner_is_frozen(vs) &&
 	     vs->depth != DEPTH_GIVEN))
 		return (int)vs->rx_bytes;
 	if (vs->depth != DEPTH_LW)

@@ -130,8 +130,13 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 		return vs->depth == DEPTH_LW ? -EINVAL : SHIM_PASS;
 	if (vs->reset)
 		return -ENOTCONN;
-	if (!vs_mine(vs) || (wr && !tx_drain(vs))) {
+	if (unlikely(vs_is_left(vs)))
+		tx_push(vs);
+	if (unlikely(vs_is_left(vs)) && !vs->tx_bytes && vs->tx == SLOT_IDLE) {
+		ret = sys_shutdown(vs->fd, how);
+	} else if (!vs_mine(vs) || (wr && !tx_drain(vs))) {
 		vs->shut_pending = (uint8_t)(1 + how);
+		thread_set_sending(vs->th, true);
 		ret = 0;
 	} else {
 		ret = vs_materialise(vs, STAT_mat_shutdown);

@@ -284,15 +284,6 @@ static void note_queued(struct vsock *vs, int flags)
 		flush_hot(vs->th);
 }
 
-/* The owner is blocked, perhaps for good: another thread's bytes must not
- * wait for it. */
-static bool owner_is_away(const struct vsock *vs)
-{
-	return unlikely(vs->th->away) && !vs->th->sleeping && !vs_mine(vs) &&
-	       vs->depth != DEPTH_LW && vs->tx == SLOT_IDLE && !vs->tx_bytes &&
-	       !vs->kernel_full;
-}
-
 ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 	       int flags)
 {
@@ -312,7 +303,8 @@ ssize_t tx_put(struct vsock *vs, const struct iovec *iov, size_t count,
 		err = send_error(vs);	/* of what went before */
 		return err ? err : put_direct(vs, iov, count, len, flags);
 	}
-	if (owner_is_away(vs))
+	if (unlikely(vs_is_left(vs)) && vs->tx == SLOT_IDLE && !vs->tx_bytes &&
+	    !vs->kernel_full)
 		return put_direct(vs, iov, count, len, flags);
 	room = make_room(vs);
 	if (unlikely(bad && room))

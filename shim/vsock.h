@@ -25,6 +25,14 @@ static inline bool vs_mine(const struct vsock *vs)
 	return vs->th && vs->th == self_thread;
 }
 
+/* Is its thread blocked in a call that we see, perhaps for good? Another one
+ * then does what must not wait for it. */
+static inline bool vs_is_left(const struct vsock *vs)
+{
+	return unlikely(vs->th->away) && !vs->th->sleeping && !vs_mine(vs) &&
+	       vs->depth != DEPTH_LW;
+}
+
 /* Queued bytes at which reading ahead ends. Bulk is only announced by what is
  * read ahead: the rest goes straight to the program. */
 static inline uint32_t vs_rx_limit(const struct vsock *vs)

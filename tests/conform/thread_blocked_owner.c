@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Description: a loop's thread is blocked; others use its connections.
+ */
+#include "../lib/net.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* The first thread waits in a join until the second is done. */
+static void blocked(struct fix *f, void *(*run)(void *))
+{
+	thread_join(thread_start(run, f));
+}
+
+static void *reads(void *arg)
+{
+	struct fix *f = arg;
+	char buf[16];
+	int n;
+
+	CHECK_ERRNO(recv(f->fd, buf, 1, 0), EAGAIN);
+	peer_write(f->peer, "hello", 5);
+	MUST(ioctl(f->fd, FIONREAD, &n));
+	CHECK_EQ(n, 5);
+	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
+	CHECK_MEM(buf, "hello", 5);
+	return NULL;
+}
+
+static void t_reads(struct fix *f)
+{
+	blocked(f, reads);
+	server_write(f->ep, f->fd, "x", 1);
+	peer_expect(f->peer, "x");
+}
+
+static void *sends(void *arg)
+{
+	struct fix *f = arg;
+
+	CHECK_EQ(send(f->fd, "now", 3, 0), 3);
+	peer_expect(f->peer, "beforenow");
+	return NULL;
+}
+
+static void t_sends(struct fix *f)
+{
+	CHECK_EQ(send(f->fd, "before", 6, 0), 6);
+	blocked(f, sends);
+}
+
+static void *shuts(void *arg)
+{
+	struct fix *f = arg;
+
+	MUST(shutdown(f->fd, SHUT_WR));
+	peer_eof(f->peer);
+	return NULL;
+}
+
+static void t_shuts(struct fix *f)
+{
+	blocked(f, shuts);
+}
+
+static void *closes(void *arg)
+{
+	struct fix *f = arg;
+
+	MUST(close(f->fd));
+	peer_eof(f->peer);
+	return NULL;
+}
+
+static void t_closes(struct fix *f)
+{
+	blocked(f, closes);
+	f->fd = -1;
+}
+
+static void *closes_unread(void *arg)
+{
+	struct fix *f = arg;
+	char byte;
+
+	MUST(close(f->fd));
+	CHECK_ERRNO(recv(f->peer, &byte, 1, 0), ECONNRESET);
+	return NULL;
+}
+
+static void t_closes_unread(struct fix *f)
+{
+	peer_write(f->peer, "unread", 6);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	blocked(f, closes_unread);
+	f->fd = -1;
+}
+
+static void *polls(void *arg)
+{
+	struct fix *f = arg;
+	struct pollfd p = { .fd = f->fd, .events = POLLIN | POLLOUT };
+	char buf[8];
+
+	CHECK_EQ(MUST(poll(&p, 1, 0)), 1);
+	CHECK_EV(p.revents, POLLOUT);
+	peer_write(f->peer, "hello", 5);
+	p.events = POLLIN;
+	CHECK_EQ(MUST(poll(&p, 1, WAIT_MS)), 1);
+	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 5);
+	return NULL;
+}
+
+static void t_polls(struct fix *f)
+{
+	blocked(f, polls);
+}
+
+/* Added to a set of its own, with bytes unread by the first. */
+static void *own_set(void *arg)
+{
+	struct fix *f = arg;
+	int ep = MUST(epoll_create1(0));
+	char buf[8];
+
+	set_add(ep, f->fd, EPOLLIN | EPOLLET);
+	CHECK_EV(set_next(ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EQ(recv(f->fd, buf, 3, 0), 3);
+	CHECK_MEM(buf, "unr", 3);
+	CHECK_EV(set_next(ep, f->fd, 0), 0);
+	peer_write(f->peer, "more", 4);
+	CHECK_EV(set_next(ep, f->fd, WAIT_MS), EPOLLIN);
+	server_read(ep, f->fd, buf, 7);
+	CHECK_MEM(buf, "eadmore", 7);
+	MUST(close(ep));
+	return NULL;
+}
+
+static void t_own_set(struct fix *f)
+{
+	char byte;
+
+	peer_write(f->peer, "unread", 6);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	blocked(f, own_set);
+	/* The first set goes on, too. */
+	peer_write(f->peer, "z", 1);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EQ(recv(f->fd, &byte, 1, 0), 1);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+}
+
+/* The listener: a connection is waiting when the second thread comes. */
+static void *accepts(void *arg)
+{
+	struct fix *f = arg;
+
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	f->fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
+	CHECK_ERRNO(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK), EAGAIN);
+	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+	return NULL;
+}
+
+static void t_accepts(struct fix *f)
+{
+	f->peer = net_client(&f->addr);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	blocked(f, accepts);
+	set_add(f->ep, f->fd, EPOLLIN);
+	peer_write(f->peer, "x", 1);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+}
+
+static const struct net_case cases[] = {
+	{ "reads", t_reads, BOTH },
+	{ "sends, read by the same thread", t_sends, BOTH },
+	{ "shuts down", t_shuts, BOTH },
+	{ "closes", t_closes, BOTH },
+	{ "closes with bytes unread", t_closes_unread, BOTH },
+	{ "polls", t_polls, BOTH },
+	{ "adds it to a set of its own", t_own_set, BOTH },
+	{ "accepts what was waiting", t_accepts, BOTH | NOCONN },
+};
+
+NET_MAIN(cases)
