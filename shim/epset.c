@@ -67,6 +67,8 @@ void ep_close(struct epset *set)
 	if (!lock)
 		return;
 	fd_set_object(set->fd, NULL);
+	while (set->candidate_count)
+		fd_unkeep(set->candidates[--set->candidate_count].fd);
 	while (!list_empty(&set->members))
 		ep_remove(list_entry(set->members.next, struct epent, member));
 	detach(set);

@@ -119,6 +119,25 @@ static long dup_socket(struct vsock *vs, int fd, long copy(int, int, int),
 	return ret;
 }
 
+/* Two numbers of a connection that is not ours: if one became ours, what is
+ * read ahead for it would be missing under the other. Listeners may. */
+static int note_copy(int fd, int copy)
+{
+	uint8_t state = 0;
+	socklen_t len = sizeof(state);
+
+	if (copy < 0 || fd >= FD_TABLE_MAX || copy >= FD_TABLE_MAX ||
+	    shim_off || !shim_alive || entry_foreign_process() ||
+	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ||
+	    state == TCP_LISTEN)
+		return copy;
+	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN))
+		fd_mark_plain(fd);
+	if (!fd_object(copy))
+		fd_mark_plain(copy);
+	return copy;
+}
+
 static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 {
 	struct vsock *vs;
@@ -145,11 +164,7 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 		lock_give(&th->lock);
 		return ret;
 	default:
-		ret = copy(fd, to, flags);
-		if (ret >= 0 && fd_lookup(fd, OBJ_PLAIN) &&
-		    ret < FD_TABLE_MAX)
-			fd_mark_plain((int)ret);
-		return ret;
+		return note_copy(fd, (int)copy(fd, to, flags));
 	}
 }
 
@@ -166,25 +181,6 @@ static long copy_dup3(int fd, int to, int flags)
 static long copy_fcntl(int fd, int lowest, int cmd)
 {
 	return sys_fcntl(fd, cmd, lowest);
-}
-
-/* Two numbers of a connection that is not ours: if one became ours, what is
- * read ahead for it would be missing under the other. Listeners may. */
-static int note_copy(int fd, int copy)
-{
-	uint8_t state = 0;
-	socklen_t len = sizeof(state);
-
-	if (copy < 0 || fd >= FD_TABLE_MAX || copy >= FD_TABLE_MAX ||
-	    shim_off || !shim_alive || entry_foreign_process() ||
-	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ||
-	    state == TCP_LISTEN)
-		return copy;
-	if (!fd_object(fd))
-		fd_mark_plain(fd);
-	if (!fd_object(copy))
-		fd_mark_plain(copy);
-	return copy;
 }
 
 SHIM_EXPORT int dup(int fd)

@@ -50,10 +50,17 @@ static int kept_count(const void *object)
 		       (int)(kept - kept_objects) + 1 : 0;
 }
 
+bool fd_is_kept_once(int fd)
+{
+	return fd_object(fd) == &kept_objects[0];
+}
+
 void fd_keep(int fd)
 {
 	void *old = fd_object(fd), *new;
 
+	if (fd < 0 || fd >= FD_TABLE_MAX)
+		return;
 	do {
 		int n = kept_count(old);
 

@@ -44,11 +44,14 @@ static inline void fd_set_object(int fd, void *object)
 /* The number carries a socket that was given back to the kernel. */
 void fd_mark_plain(int fd);
 
-/* A set of the kernel's watches the socket on this number, or one fewer: while
- * any does the socket is not taken, for a set of ours would read ahead what
- * that one should report. The number is below FD_TABLE_MAX. */
+/* A set of the kernel's watches the TCP socket on this number, or one fewer:
+ * while any does no other set takes it, which would read ahead what that one
+ * should report. */
 void fd_keep(int fd);
 void fd_unkeep(int fd);
+
+/* Is there just one? */
+bool fd_is_kept_once(int fd);
 
 /* A number for a lightweight socket: the lowest freed one, or a new copy of
  * the anchor. The number, or -EMFILE, -ENFILE. */

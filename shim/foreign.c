@@ -25,13 +25,9 @@ static long ctl_given(struct epset *set, int op, int fd, struct vsock *vs,
 	if (vs->depth != DEPTH_GIVEN) {
 		if (vs->th == set->th && ep_find(set, vs, fd))
 			return SHIM_PASS;	/* not yet given */
-		/* In the kernel's set it is only if it was put there before
-		 * it became ours, and no thread has waited on the set yet. */
-		if (ep_thread(set) || vs->depth == DEPTH_LW) {
-			if (op == EPOLL_CTL_DEL || (op == EPOLL_CTL_MOD && ev))
-				return -ENOENT;
-		}
-		if ((op == EPOLL_CTL_ADD || op == EPOLL_CTL_MOD) && ev) {
+		if (op == EPOLL_CTL_DEL || (op == EPOLL_CTL_MOD && ev))
+			return -ENOENT;
+		if (op == EPOLL_CTL_ADD && ev) {
 			ret = vs_give_now(vs, STAT_handover_thread);
 			if (ret < 0)
 				return ret;
@@ -64,8 +60,6 @@ long foreign_ctl(struct epset *set, int op, int fd, struct epoll_event *ev)
 	lock = ret ? NULL : ep_take(set);
 	if (lock) {
 		set->has_foreign = true;
-		if (!set->th)
-			ep_note_candidate(set, EPOLL_CTL_DEL, fd, NULL);
 		if (set->th && set->th != self_thread)
 			thread_wake(set->th);
 		lock_give(lock);

@@ -6,6 +6,7 @@
 #include "epset.h"
 #include "fdtable.h"
 #include "handover.h"
+#include "leftover.h"
 #include "listener.h"
 #include "thread.h"
 #include "user.h"
@@ -232,6 +233,8 @@ void listener_complete(struct accept_req *req, const struct chan_event *ev)
 	}
 	vs->in_edge++;
 	vs_touch(vs);
+	if (unlikely(vs->depth == DEPTH_GIVEN))
+		leftover_show(vs);
 	ep_notify(vs);
 }
 

@@ -79,13 +79,6 @@ static bool is_candidate(int fd, int state, enum vs_life *life)
 	return false;
 }
 
-static bool is_adoptable(int fd)
-{
-	enum vs_life life;
-
-	return !fd_object(fd) && is_candidate(fd, tcp_state(fd), &life);
-}
-
 /* Events that mean the same in our set; others stay the kernel's. */
 #define OUR_EVENTS                                                         \
 	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLET | \
@@ -136,6 +129,14 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	return 1;
 }
 
+/* Only this set has it (fd_keep()), and it can be ours. */
+static bool is_claimable(int fd)
+{
+	enum vs_life life;
+
+	return fd_is_kept_once(fd) && is_candidate(fd, tcp_state(fd), &life);
+}
+
 /* A one-shot entry that fired in the kernel's set must not be armed again. */
 static bool has_fired(const struct epset *set, const struct candidate *c)
 {
@@ -143,56 +144,22 @@ static bool has_fired(const struct epset *set, const struct candidate *c)
 	       !leftover_is_armed(set->fd, c->fd);
 }
 
-/* What is ours by another thread or set: the kernel can report to both, and
- * what was read ahead meanwhile is told to this set as well. */
-static void share(struct epset *set, struct candidate *c)
-{
-	struct vsock *vs;
-	struct thread *th;
-	long ret;
-
-	vs = entry_lock(c->fd, &ret);
-	if (!vs)
-		return;
-	th = vs->th;
-	if (th != set->th)
-		vs_give_now(vs, STAT_handover_thread);
-	if (fd_object(c->fd) == (void *)vs && vs->depth == DEPTH_GIVEN &&
-	    !has_fired(set, c))
-		leftover_ctl(vs, set->fd, EPOLL_CTL_MOD, c->fd, &c->ev);
-	lock_give(&th->lock);
-}
-
-static void share_candidates(struct epset *set)
-{
-	unsigned int i;
-
-	for (i = 0; i < set->candidate_count; i++)
-		if (fd_lookup(set->candidates[i].fd, OBJ_SOCK))
-			share(set, &set->candidates[i]);
-}
-
 /* From the kernel's set into ours, if it is still there. */
 static void adopt_candidate(struct epset *set, struct candidate *c)
 {
-	struct vsock *vs = fd_lookup(c->fd, OBJ_SOCK);
 	bool fired = has_fired(set, c);
-	struct epent *e;
 	int taken;
 
 	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 		return;
-	/* This thread has it in another set as well: one more entry. */
-	taken = vs && !ep_add(set, vs, c->fd, &c->ev) ? 1 :
-		adopt(set, c->fd, &c->ev);
+	fd_unkeep(c->fd);
+	taken = adopt(set, c->fd, &c->ev);
 	if (taken != 1)
 		sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
+	else if (fired)
+		ep_find(set, fd_object(c->fd), c->fd)->armed = false;
 	if (taken < 0)
 		fd_keep(c->fd);
-	vs = fd_lookup(c->fd, OBJ_SOCK);
-	e = fired && vs ? ep_find(set, vs, c->fd) : NULL;
-	if (e)
-		e->armed = false;
 }
 
 /* The first wait: what was added before is looked at. A candidate that the
@@ -201,18 +168,10 @@ static void adopt_candidates(struct epset *set)
 {
 	unsigned int i;
 
-	for (i = 0; i < set->candidate_count; i++) {
-		struct candidate *c = &set->candidates[i];
-		struct vsock *vs = fd_lookup(c->fd, OBJ_SOCK);
-
-		set->has_foreign = true;
-		if (vs && (vs->th != set->th || vs->depth == DEPTH_GIVEN))
-			continue;
-		if (vs || is_adoptable(c->fd))
-			adopt_candidate(set, c);
-		else if (tcp_state(c->fd) >= 0)
-			fd_keep(c->fd);
-	}
+	set->has_foreign |= set->candidate_count > 0;
+	for (i = 0; i < set->candidate_count; i++)
+		if (is_claimable(set->candidates[i].fd))
+			adopt_candidate(set, &set->candidates[i]);
 	set->candidate_count = 0;
 }
 
@@ -283,12 +242,12 @@ static long ctl_socket(struct epset *set, int op, int fd,
 static long ctl_kernel(struct epset *set, int op, int fd,
 		       struct epoll_event *ev)
 {
-	bool driven = set->th || set->plain;
 	int taken = 0;
 	long ret;
 
-	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) && driven)
-		taken = adopt(set, fd, ev);
+	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)))
+		taken = set->th ? adopt(set, fd, ev) :
+			tcp_state(fd) < 0 ? 0 : -1;
 	if (taken == 1) {
 		thread_wake(set->th);
 		return 0;
@@ -302,7 +261,7 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 		set->has_foreign = true;
 	if (taken < 0)
 		fd_keep(fd);
-	else if (op == EPOLL_CTL_DEL && driven)
+	else if (op == EPOLL_CTL_DEL)
 		fd_unkeep(fd);
 	return ret;
 }
@@ -387,8 +346,6 @@ static bool claim(struct epset *set)
 	if (ours)
 		ep_attach(set, th);
 	lock_give(&shim_lock);
-	if (ours)
-		share_candidates(set);
 	if (!lock_take(&set->th->lock))
 		return false;
 	if (ours)
@@ -413,8 +370,7 @@ static bool worth_claiming(struct epset *set)
 		return false;
 	worth = set->th;
 	for (i = 0; !worth && i < set->candidate_count; i++)
-		worth = fd_lookup(set->candidates[i].fd, OBJ_SOCK) ||
-			is_adoptable(set->candidates[i].fd);
+		worth = is_claimable(set->candidates[i].fd);
 	set->waited |= !worth;
 	lock_give(lock);
 	return worth;
