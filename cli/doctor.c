@@ -103,7 +103,7 @@ static void look_at_ring(const struct probe_ring *p)
 					  "has a descriptor" :
 	    "every connection has a descriptor",
 	    c->install && c->slot_close ? "raise the limit of open files" :
-					  "Linux 6.13");
+					  "Linux 6.14");
 	cap(c->accept_poll_first, "accept", "waits before it tries",
 	    "tries before it waits", "Linux 6.10");
 	cap(c->sockopt, "socket options", "ride in the batch",
