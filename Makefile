@@ -2,7 +2,8 @@
 #
 # Builds MegaPipe into build/ and runs its checks. `make help` lists the
 # targets. Variables: V=1 shows commands, WERROR=1 makes warnings errors,
-# CFLAGS replaces "-O2 -g"; config.mak, if there, may set any of them.
+# CFLAGS replaces "-O2 -g", PROBES=no builds without probes; config.mak, if
+# there, may set any of them.
 # For the checks: T=glob picks programs, MODES="plain on" picks modes,
 # JOBS=n runs n at a time.
 
@@ -51,11 +52,19 @@ SKEL	:= $(if $(and $(BPFTOOL),$(CLANG),\
 	   $(BUILD)/bpf/steer.skel.h)
 STEER	:= $(if $(SKEL),-DSTEER_BUILTIN)
 
+# Probes (core/trace.h) where sys/sdt.h is, Debian's systemtap-sdt-dev;
+# PROBES=no leaves them out. A probe is one nop.
+ifneq ($(PROBES),no)
+PROBES	:= $(shell echo '\#include <sys/sdt.h>' | \
+	   $(CC) -E -x c - >/dev/null 2>&1 && echo -DMP_TRACE)
+endif
+TRACE	:= $(filter -DMP_TRACE,$(PROBES))
+
 # Code that runs inside a guest: its symbols hidden, its thread-locals
 # reached without a call. read and read64, read and __read_chk are different
 # symbols here, so neither fortify nor large-file macros may rename them.
 LIB	:= $(BASE) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
-	   -fno-plt -U_FORTIFY_SOURCE -U_FILE_OFFSET_BITS
+	   -fno-plt -U_FORTIFY_SOURCE -U_FILE_OFFSET_BITS $(TRACE)
 LIBLINK	:= -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete \
 	   -Wl,--no-undefined -Wl,--as-needed -Wl,--exclude-libs,ALL
 ASAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \

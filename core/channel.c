@@ -15,6 +15,7 @@
 #include "ring.h"
 #include "stats.h"
 #include "sys.h"
+#include "trace.h"
 
 /* 256 submission entries: a batch of 32 sockets with a few requests each
  * goes out in one call; 16 KiB of locked memory. */
@@ -174,6 +175,7 @@ static void count_enter(struct mp_channel *ch)
 	struct region_line *line = stat_line;
 	unsigned int queued = ring_queued(ch->ring);
 
+	trace1(submit, queued);
 	stat_inc(STAT_enters);
 	stat_add(STAT_submitted, queued);
 	stat_store(&line->batch[stat_bucket(queued)], 1);
@@ -463,6 +465,7 @@ bool chan_dispatch(struct mp_channel *ch, struct chan_event *ev)
 		}
 		stat_inc(STAT_completed);
 		ev->result = re.res;
+		trace3(complete, ev->op, ev->result, ev->handle);
 		ev->more = re.flags & RING_F_MORE;
 		ev->nonempty = re.flags & RING_F_NONEMPTY;
 		ev->buffer = re.buffer;

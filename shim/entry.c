@@ -168,6 +168,7 @@ long entry_close(struct vsock *vs, int fd)
 		fd_set_object(fd, NULL);
 		return SHIM_PASS;
 	}
+	trace2(close, fd, vs->depth);
 	switch (vs->depth) {
 	case DEPTH_LW:
 		fd_set_object(fd, NULL);
@@ -207,6 +208,7 @@ void entry_replace(struct vsock *vs, int fd)
 		vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	else if (!vs->listener)
 		vs->fd = -1;
+	trace2(close, fd, vs->depth);
 	fd_set_object(fd, NULL);
 	vs->refs = 0;
 	vs_close(vs);

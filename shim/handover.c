@@ -133,6 +133,7 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	vs->depth = DEPTH_MATERIALISED;
 	thread_count_lw(vs->th, -1);
 	stat_inc(reason);
+	trace2(materialise, vs->fd, stat_names[reason]);
 	view_sock(vs);
 	return 0;
 }
@@ -234,6 +235,7 @@ static bool let_go(struct vsock *vs)
 	if (vs->lowat > 1)
 		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &vs->lowat,
 			       sizeof(vs->lowat));
+	trace2(hand_over, vs->fd, stat_names[vs->giving - 1]);
 	move_entries(vs);
 	__atomic_store_n(&vs->depth, DEPTH_GIVEN, __ATOMIC_RELAXED);
 	view_sock(vs);

@@ -284,6 +284,7 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 	list_append(&vs->th->loose, &conn->loose);
 	stat_inc(STAT_accepted);
 	stat_inc(STAT_accepted_lw);
+	trace2(accept, fd, 1);
 	return fd;
 }
 
@@ -299,6 +300,7 @@ static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
 	if (unlikely(fd_lookup(fd, OBJ_PLAIN)))
 		fd_set_object(fd, NULL);
 	stat_inc(STAT_accepted);
+	trace2(accept, fd, 0);
 	return fd;
 }
 

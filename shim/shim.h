@@ -21,6 +21,7 @@
 #include "../core/pool.h"
 #include "../core/stats.h"
 #include "../core/sys.h"
+#include "../core/trace.h"
 #include "list.h"
 #include "lock.h"
 
