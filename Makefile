@@ -22,7 +22,11 @@ PREFIX	?= /usr/local
 BINDIR	?= $(PREFIX)/bin
 LIBDIR	?= $(PREFIX)/lib
 INCDIR	?= $(PREFIX)/include
-MANDIR	?= $(PREFIX)/share/man
+DATADIR	?= $(PREFIX)/share
+MANDIR	?= $(DATADIR)/man
+PCDIR	?= $(LIBDIR)/pkgconfig
+BASHDIR	?= $(DATADIR)/bash-completion/completions
+ZSHDIR	?= $(DATADIR)/zsh/site-functions
 BUILD	?= build
 VERSION	:= 0.1.0
 SONAME	:= libmegapipe.so.1
@@ -113,7 +117,7 @@ LIBS	:= $(BUILD)/libmegapipe-preload.so $(BUILD)/libmegapipe.so \
 	   $(BUILD)/libmegapipe.a
 BINS	:= $(if $(CLI),$(BUILD)/megapipe)
 
-all: $(LIBS) $(BINS)		## build the libraries and the command (default)
+all: $(LIBS) $(BINS) $(BUILD)/megapipe.pc ## build the libraries and the command (default)
 	@:
 .DEFAULT_GOAL := all
 
@@ -122,19 +126,24 @@ objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
 
 # Objects depend on this file, so other flags or another compiler rebuild
 # them. Written while parsing, not by a rule: `make -q` must stay truthful.
-FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) $(STEER) \
-	   $(VERSION) $(LIBDIR))
+FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) $(STEER))
+# What the command and megapipe.pc say of where things are.
+PATHS	:= $(strip $(VERSION) $(PREFIX) $(LIBDIR) $(INCDIR))
 ifeq ($(filter clean help uninstall,$(MAKECMDGOALS)),)
 ifneq ($(strip $(file <$(BUILD)/flags)),$(FLAGS))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
 endif
+ifneq ($(strip $(file <$(BUILD)/paths)),$(PATHS))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/paths,$(PATHS))
+endif
 endif
 
 # For `make clean all`, where the former lines came too early.
-$(BUILD)/flags:
+$(BUILD)/flags $(BUILD)/paths:
 	@mkdir -p $(@D)
-	@echo "$(FLAGS)" >$@
+	@echo "$(if $(filter flags,$(@F)),$(FLAGS),$(PATHS))" >$@
 
 liburing.a:
 	@echo "make: liburing.a is missing: run scripts/deps build" >&2; false
@@ -172,7 +181,7 @@ $(1)/obj/core/%.o: core/%.c $(BUILD)/flags | $(LIBURING)
 	$$(call compile,$$(LIB) $$($(2)) -iquote . -iquote core)
 $(1)/obj/shim/%.o: shim/%.c $(BUILD)/flags | $(LIBURING)
 	$$(call compile,$$(LIB) $$($(2)) -iquote . -iquote shim -iquote core)
-$(1)/obj/cli/%.o: cli/%.c $(BUILD)/flags
+$(1)/obj/cli/%.o: cli/%.c $(BUILD)/flags $(BUILD)/paths
 	$$(call compile,$$(BASE) $$($(2)) -iquote . -iquote cli -iquote core \
 		$$(CLIDEFS))
 $(1)/obj/tests/%.o: tests/%.c $(BUILD)/flags
@@ -336,24 +345,52 @@ demo:				## a server with and without MegaPipe, side by side
 
 # --- installing --------------------------------------------------------------
 
-D	:= $(DESTDIR)
+$(BUILD)/megapipe.pc: core/megapipe.pc.in $(BUILD)/paths
+	$(call msg,GEN,$@)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCDIR@|$(INCDIR)|' \
+		-e '/^[il].*dir=/s|=$(PREFIX)/|=$${prefix}/|' $< >$@
+
+# What is installed: TARGET=MODE=SOURCE; the mode of a link is "link".
+# `install` unlinks what is there first: running programs keep theirs.
 MANS	:= $(wildcard docs/man/*.[1-8])
-man_to	= $(D)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+UNITS	:= $(wildcard contrib/systemd/*.conf)
+INSTALLED := \
+	$(LIBDIR)/libmegapipe-preload.so=644=$(BUILD)/libmegapipe-preload.so \
+	$(LIBDIR)/$(SONAME)=644=$(BUILD)/libmegapipe.so \
+	$(LIBDIR)/libmegapipe.so=link=$(SONAME) \
+	$(LIBDIR)/libmegapipe.a=644=$(BUILD)/libmegapipe.a \
+	$(INCDIR)/megapipe.h=644=core/megapipe.h \
+	$(PCDIR)/megapipe.pc=644=$(BUILD)/megapipe.pc \
+	$(BINS:%=$(BINDIR)/megapipe=755=%) \
+	$(BASHDIR)/megapipe=644=completion/megapipe.bash \
+	$(ZSHDIR)/_megapipe=644=completion/_megapipe \
+	$(foreach m,$(MANS),$(MANDIR)/man$(subst .,,$(suffix \
+		$(m)))/$(notdir $(m))=644=$(m)) \
+	$(foreach u,$(UNITS),$(DATADIR)/megapipe/systemd/$(notdir \
+		$(u))=644=$(u))
+
+word_of	= $(word $(1),$(subst =, ,$(2)))
+target	= '$(DESTDIR)$(call word_of,1,$(1))'
+
+# A line break, so that each command is one of its own.
+define newline
+
+
+endef
 
 install: all			## install under DESTDIR and PREFIX=/usr/local
-	install -d $(D)$(LIBDIR) $(D)$(INCDIR)
-	install -m 755 $(BUILD)/libmegapipe-preload.so $(D)$(LIBDIR)/
-	install -m 755 $(BUILD)/libmegapipe.so $(D)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(D)$(LIBDIR)/libmegapipe.so
-	install -m 644 $(BUILD)/libmegapipe.a $(D)$(LIBDIR)/
-	install -m 644 core/megapipe.h $(D)$(INCDIR)/
-	$(if $(BINS),install -D -m 755 $(BINS) $(D)$(BINDIR)/megapipe)
-	$(foreach m,$(MANS),install -D -m 644 $(m) $(call man_to,$(m));)
+	$(foreach i,$(INSTALLED),$(if $(filter link,$(call word_of,2,$(i))),\
+	ln -sf $(call word_of,3,$(i)) $(call target,$(i)),\
+	install -D -m $(call word_of,2,$(i)) $(call word_of,3,$(i)) \
+		$(call target,$(i)))$(newline)	)
+	@[ -n '$(DESTDIR)' ] || [ ! -w /etc/ld.so.cache ] || \
+		echo 'Now run ldconfig, so that the bare names are found.'
 
 uninstall:			## remove what install put there
-	rm -f $(addprefix $(D)$(LIBDIR)/,libmegapipe-preload.so $(SONAME) \
-		libmegapipe.so libmegapipe.a) $(D)$(INCDIR)/megapipe.h \
-		$(D)$(BINDIR)/megapipe $(foreach m,$(MANS),$(call man_to,$(m)))
+	$(foreach i,$(INSTALLED),rm -f $(call target,$(i))$(newline)	)
+	-@rmdir '$(DESTDIR)$(DATADIR)/megapipe/systemd' \
+		'$(DESTDIR)$(DATADIR)/megapipe' 2>/dev/null
 
 clean:				## remove build/
 	rm -rf $(BUILD)
