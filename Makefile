@@ -325,6 +325,12 @@ check-tsan:			## conformance tests under the thread sanitizer
 	$(run) tsan
 check-vm:			## conformance on kernels 6.1, 6.12 and the newest (QEMU)
 	$(run) vm
+check-package:			## build the Debian packages, install them into a Debian
+	@scripts/deps package
+	$(run) package
+package:			## build the Debian packages into build/package/
+	@scripts/deps package
+	@scripts/package
 lint:				## layer rules, symbols, sizes, style
 	$(run) lint
 
@@ -400,5 +406,5 @@ help:				## print this list
 		Makefile
 
 .PHONY: all bench check check-asan check-conform check-fuzz \
-	check-integration check-tsan check-unit check-vm clean demo fuzz \
-	help install lint objects tools uninstall
+	check-integration check-package check-tsan check-unit check-vm clean demo fuzz \
+	help install lint objects package tools uninstall
