@@ -107,7 +107,7 @@ teardown() { mp_teardown; }
 
 @test "stat: a process without a channel has none of it" {
 	mp_env on
-	"${MP_PREFIX[@]}" "$PY" -c 'input()' < <(sleep 30) 3>&- &
+	"${MP_PREFIX[@]}" "$PY" -c 'import signal; signal.pause()' 3>&- &
 	pid=$!
 	wait_for 5 grep -q libmegapipe-preload "/proc/$pid/maps"
 	lacks "/proc/$pid/maps" memfd:megapipe
