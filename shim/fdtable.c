@@ -28,6 +28,7 @@ static uint8_t private_object = OBJ_PRIVATE;
 static uint8_t held_object = OBJ_HELD;
 
 static uint8_t plain_object = OBJ_PLAIN;
+static bool any_hidden;
 
 void fd_mark_plain(int fd)
 {
@@ -130,7 +131,13 @@ int fd_hide(int fd)
 	else
 		sys_close(fd);
 	fd_set_object(moved, &private_object);
+	__atomic_store_n(&any_hidden, true, __ATOMIC_RELAXED);
 	return moved;
+}
+
+bool fd_hidden(void)
+{
+	return __atomic_load_n(&any_hidden, __ATOMIC_RELAXED);
 }
 
 void fd_unhide(int fd)

@@ -77,6 +77,10 @@ int fd_trim(void);
 int fd_hide(int fd);
 void fd_unhide(int fd);
 
+/* Has this process, or the one it was forked from, such descriptors? While it
+ * has none it has no socket of ours. */
+bool fd_hidden(void);
+
 /* In a forked child. */
 void fd_table_forked(void);
 
