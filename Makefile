@@ -85,6 +85,7 @@ CLI	:= $(call names,cli)
 TLIB	:= $(call names,tests/lib)
 FAKE	:= $(call names,tests/fake)
 UNIT	:= $(call names,tests/unit)
+NATIVE	:= $(call names,tests/native)
 TOOLS	:= $(call names,tests/tools)
 # lib*.c become shared objects to preload, static_*.c static programs.
 TOOL_LIBS := $(filter lib%,$(TOOLS))
@@ -108,6 +109,7 @@ FUZZ_CALLS := $(if $(FUZZ),$(patsubst tests/fuzz/%.c,%,$(shell awk \
 # $(call objs,DIR,core): the objects of one directory in one variant.
 objs	= $(patsubst %,$(1)/obj/$(2)/%.o,$(3))
 core_o	= $(call objs,$(1),core,$(CORE))
+steer_o	= $(call objs,$(1),bpf,steer)
 shim_o	= $(call objs,$(1),shim,$(SHIM))
 tlib_o	= $(call objs,$(1),tests/lib,$(TLIB))
 fake_o	= $(call objs,$(1),tests/fake,$(FAKE))
@@ -172,7 +174,7 @@ define link
 	$(call msg,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) \
-		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TESTLIBS)
+		-Wl,--start-group $(filter %.a %.so,$^) -Wl,--end-group $(TESTLIBS)
 endef
 
 # $(1) output directory, $(2) name of the variable with the variant's flags
@@ -186,14 +188,14 @@ $(1)/obj/cli/%.o: cli/%.c $(BUILD)/flags $(BUILD)/paths
 		$$(CLIDEFS))
 $(1)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 	$$(call compile,$$(BASE) $$($(2)) $$(test_inc) $$(own))
-$(1)/obj/libcore.a: $(call core_o,$(1))
+$(1)/obj/libcore.a: $(call core_o,$(1)) $(call steer_o,$(1))
 	$$(call archive,$$^)
-$(1)/obj/libcore-noring.a: $(filter-out $(call ring_o,$(1)),$(call core_o,$(1)))
+$(1)/obj/libcore-noring.a: $(filter-out $(call ring_o,$(1)),\
+		$(call core_o,$(1))) $(call steer_o,$(1))
 	$$(call archive,$$^)
 $(1)/obj/bpf/%.o: bpf/%.c $(BUILD)/flags $(SKEL)
 	$$(call compile,$$(LIB) $$($(2)) $(STEER) -iquote . -I $(BUILD)/bpf)
-$(1)/obj/libshim-logic.a: $(call shim_o,$(1)) $(call objs,$(1),bpf,steer) \
-		$(SYMBOLS)
+$(1)/obj/libshim-logic.a: $(call shim_o,$(1)) $(SYMBOLS)
 	$$(call archive,$$$$(scripts/logic-objects $$(filter %.o,$$^)))
 $(1)/obj/libtest.a: $(call tlib_o,$(1))
 	$$(call archive,$$^)
@@ -229,11 +231,20 @@ $(1)/tests/conform/%: $(1)/obj/tests/conform/%.o $(call tlib_o,$(1)) \
 	$$(call link,$$($(2)))
 endef
 
+# Programs of the paper's interface, with the sanitizers' core.
+define native
+$(1)/tests/native/%: $(1)/obj/tests/native/%.o $(1)/obj/libtest.a \
+		$(1)/obj/libcore.a $(LIBURING)
+	$$(call link,$$($(2)))
+endef
+
 $(eval $(call variant,$(BUILD),PLAIN))
 $(eval $(call variant,$(BUILD)/asan,ASAN))
 $(eval $(call variant,$(BUILD)/tsan,TSAN))
 $(eval $(call linked-in,$(BUILD)/asan,ASAN))
 $(eval $(call linked-in,$(BUILD)/tsan,TSAN))
+$(eval $(call native,$(BUILD)/asan,ASAN))
+$(eval $(call native,$(BUILD)/tsan,TSAN))
 $(call units,$(BUILD),PLAIN)
 $(call units,$(BUILD)/asan,ASAN)
 $(call fuzzers,$(BUILD)/asan,ASAN)
@@ -261,21 +272,30 @@ $(BUILD)/bpf/steer.skel.h: $(BUILD)/bpf/steer.o
 # The core comes from its archive: --exclude-libs then hides mp_* and
 # io_uring_*, and what is exported is the shim's list and nothing else.
 $(BUILD)/libmegapipe-preload.so: $(call shim_o,$(BUILD)) \
-		$(BUILD)/libmegapipe.a $(LIBURING) $(BUILD)/flags
+		$(BUILD)/obj/libcore.a $(LIBURING) $(BUILD)/flags
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(@F) -o $@ \
 		$(filter %.o,$^) $(filter %.a,$^)
 
-$(BUILD)/libmegapipe.so: $(call core_o,$(BUILD)) $(LIBURING) $(BUILD)/flags
+# One object that has all it needs and shows mp_* only, for both libraries: a
+# program may have a liburing of its own.
+$(BUILD)/obj/native.o: $(call objs,$(BUILD),core,front) \
+		$(BUILD)/obj/libcore.a $(LIBURING) $(BUILD)/flags
+	$(call msg,LD,$@)
+	$(Q)$(CC) -r -nostdlib -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+	$(Q)objcopy --wildcard --keep-global-symbol='mp_*' $@
+
+$(BUILD)/libmegapipe.so: $(BUILD)/obj/native.o core/megapipe.map
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(SONAME) -o $@ \
-		$(filter %.o,$^) $(filter %.a,$^)
+		-Wl,--version-script=core/megapipe.map $(filter %.o,$^)
 	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
 
-$(BUILD)/libmegapipe.a: $(call core_o,$(BUILD))
+$(BUILD)/libmegapipe.a: $(BUILD)/obj/native.o
 	$(call archive,$^)
 
-$(BUILD)/megapipe: $(call objs,$(BUILD),cli,$(CLI)) $(BUILD)/libmegapipe.a \
+$(BUILD)/megapipe: $(call objs,$(BUILD),cli,$(CLI)) $(BUILD)/obj/libcore.a \
 		$(LIBURING)
 	$(call link,)
 
@@ -283,6 +303,12 @@ $(BUILD)/megapipe: $(call objs,$(BUILD),cli,$(CLI)) $(BUILD)/libmegapipe.a \
 $(BUILD)/tests/conform/%: $(BUILD)/obj/tests/conform/%.o \
 		$(call tlib_o,$(BUILD))
 	$(call link,)
+
+# A program of the paper's interface has the library and nothing of its source.
+rpath	= -Wl,-rpath,'$$ORIGIN/$(1)'
+$(BUILD)/tests/native/%: $(BUILD)/obj/tests/native/%.o \
+		$(BUILD)/obj/libtest.a $(BUILD)/libmegapipe.so
+	$(call link,$(call rpath,../..))
 
 $(FUZZ_CALLS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 		$(BUILD)/obj/tests/fuzz/%.o
@@ -306,9 +332,11 @@ run	= @+MAKE='$(MAKE)' scripts/check
 
 check:				## run every check but check-vm, one closing summary
 	@scripts/deps check
-	$(run) unit conform integration fuzz asan tsan lint
+	$(run) unit native conform integration fuzz asan tsan lint
 check-unit:			## test the modules, some against a fake ring
 	$(run) unit
+check-native:			## the interface of the paper: calls, examples, pages
+	$(run) native
 check-conform:			## compare with the kernel: plain, on, off, refused
 	$(run) conform
 check-integration:		## run real servers under the library
@@ -406,5 +434,5 @@ help:				## print this list
 		Makefile
 
 .PHONY: all bench check check-asan check-conform check-fuzz \
-	check-integration check-package check-tsan check-unit check-vm clean demo fuzz \
-	help install lint objects package tools uninstall
+	check-integration check-native check-package check-tsan check-unit \
+	check-vm clean demo fuzz help install lint objects package tools uninstall

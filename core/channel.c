@@ -4,134 +4,16 @@
  *
  * Owns: all of these. Invariant: a request is answered by a completion with
  * the cookie of the handle that it was made for, or that handle died.
- * Called by: the shim, through channel.h. The thread that created it.
+ * Called by: the shim and the public interface (front.h), through channel.h.
+ * The thread that created it.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "bufring.h"
-#include "handle.h"
-#include "channel.h"
-#include "ring.h"
+#include "channel_state.h"
 #include "stats.h"
 #include "sys.h"
 #include "trace.h"
-
-/* 256 submission entries: a batch of 32 sockets with a few requests each
- * goes out in one call; 16 KiB of locked memory. */
-#define RING_ENTRIES 256
-/* When RLIMIT_MEMLOCK is short: smaller, but not uselessly small. */
-#define RING_ENTRIES_MIN 32
-
-#define BUFFER_GROUP 1
-
-/* Memory that a queued request points at until it is submitted. */
-struct scratch {
-	struct msghdr msg;
-	struct iovec iov[CHAN_SEND_PARTS];
-	char option[CHAN_OPTION_MAX];
-};
-
-struct mp_channel {
-	struct ring *ring;
-	struct bufring buffers;
-	struct handle_table handles;
-	struct chan_caps caps;
-	struct scratch *scratch;	/* one per submission entry */
-	unsigned int entries;
-	unsigned int scratch_used;
-	unsigned int announced;
-	unsigned int batch;
-	unsigned int sync_seq;
-};
-
-#define CHANNEL_BYTES 4096
-_Static_assert(sizeof(struct mp_channel) <= CHANNEL_BYTES, "one page");
-
-static size_t scratch_bytes(const struct mp_channel *ch)
-{
-	return ch->entries * sizeof(struct scratch);
-}
-
-static int open_ring(struct mp_channel *ch, unsigned int slots)
-{
-	int ret;
-
-	for (ch->entries = RING_ENTRIES;; ch->entries /= 2) {
-		ret = ring_open(ch->entries, slots, &ch->ring);
-		if (ret != -ENOMEM || ch->entries == RING_ENTRIES_MIN)
-			return ret;
-	}
-}
-
-static int open_buffers(struct mp_channel *ch, unsigned int count)
-{
-	int ret;
-
-	do {
-		ret = bufring_open(&ch->buffers, ch->ring, BUFFER_GROUP, count,
-				   CHAN_BUFFER_SIZE);
-		count /= 2;
-	} while (ret == -ENOMEM && count >= 8);
-	return ret;
-}
-
-int mp_create(const struct mp_params *p, struct mp_channel **out)
-{
-	struct mp_channel *ch = sys_map(CHANNEL_BYTES, MAP_PRIVATE);
-	const struct ring_caps *caps;
-	int ret;
-
-	if (!ch)
-		return -ENOMEM;
-	ret = open_ring(ch, p->slots);
-	if (ret < 0)
-		goto fail;
-	ret = handle_table_open(&ch->handles);
-	if (ret < 0)
-		goto fail_ring;
-	ret = open_buffers(ch, p->buffers);
-	if (ret < 0)
-		goto fail_handles;
-	ch->scratch = sys_map(scratch_bytes(ch), MAP_PRIVATE);
-	if (!ch->scratch) {
-		ret = -ENOMEM;
-		goto fail_buffers;
-	}
-	caps = ring_caps(ch->ring);
-	ch->caps.lwsocket = caps->install && caps->slots;
-	ch->caps.sockopt = caps->sockopt;
-	ch->batch = p->batch;
-	*out = ch;
-	return 0;
-
-fail_buffers:
-	bufring_close(&ch->buffers);
-fail_handles:
-	handle_table_close(&ch->handles);
-fail_ring:
-	ring_close(ch->ring);
-fail:
-	sys_unmap(ch, CHANNEL_BYTES);
-	return ret;
-}
-
-void mp_destroy(struct mp_channel *ch)
-{
-	ring_close(ch->ring);
-	bufring_close(&ch->buffers);
-	handle_table_close(&ch->handles);
-	sys_unmap(ch->scratch, scratch_bytes(ch));
-	sys_unmap(ch, CHANNEL_BYTES);
-}
-
-void chan_forget(struct mp_channel *ch)
-{
-	ring_forget(ch->ring);
-	handle_table_close(&ch->handles);
-	sys_unmap(ch->scratch, scratch_bytes(ch));
-	/* The buffers stay: sockets that were inherited may hold some. */
-}
 
 unsigned int chan_buffers(const struct mp_channel *ch)
 {
@@ -199,6 +81,17 @@ bool chan_announce(struct mp_channel *ch)
 
 int mp_flush(struct mp_channel *ch)
 {
+	int ret = chan_check(ch);
+
+	if (ret < 0)
+		return ret;
+	if (ch->front)
+		ch->front->prepare(ch->front_arg);
+	return chan_flush(ch);
+}
+
+int chan_flush(struct mp_channel *ch)
+{
 	if (!ring_queued(ch->ring)) {
 		ch->announced = 0;
 		return 0;
@@ -226,7 +119,7 @@ static void need_room(struct mp_channel *ch, unsigned int entries)
 	       ch->scratch_used >= ch->entries) {
 		/* Refused for now (memory, or completions to be collected
 		 * first): the requests are still there. */
-		if (mp_flush(ch) < 0)
+		if (chan_flush(ch) < 0)
 			chan_flush_reap(ch);
 	}
 }
@@ -260,6 +153,41 @@ void chan_recv_stream(struct mp_channel *ch, uint32_t handle,
 	need_room(ch, 1);
 	ring_recv(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f,
 		  BUFFER_GROUP, true);
+}
+
+void chan_recv_bytes(struct mp_channel *ch, uint32_t handle,
+		     struct chan_file f, void *buf, size_t len)
+{
+	need_room(ch, 1);
+	ring_recv_bytes(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f, buf,
+			len);
+}
+
+void chan_read(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+	       void *buf, size_t len)
+{
+	need_room(ch, 1);
+	ring_read(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f, buf, len);
+}
+
+void chan_write(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		const struct iovec *iov, unsigned int count)
+{
+	struct scratch *s;
+
+	need_room(ch, 1);
+	s = &ch->scratch[ch->scratch_used++];
+	memcpy(s->iov, iov, count * sizeof(*iov));
+	ring_writev(ch->ring, cookie_of(ch, handle, CHAN_OP_SEND), f, s->iov,
+		    count);
+}
+
+void chan_connect(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		  const struct sockaddr *addr, socklen_t len)
+{
+	need_room(ch, 1);
+	ring_connect(ch->ring, cookie_of(ch, handle, CHAN_OP_CONNECT), f, addr,
+		     len);
 }
 
 /* SENDMSG's header must live until it is submitted, not longer. */
@@ -353,7 +281,7 @@ static uint64_t call_cookie(struct mp_channel *ch)
  * would be in the hands of a program that may be about to stop listening. */
 static int finish_call(struct mp_channel *ch, uint64_t cookie)
 {
-	int res = -EIO, ret = mp_flush(ch);
+	int res = -EIO, ret = chan_flush(ch);
 
 	if (ret < 0)
 		return ret;

@@ -5,8 +5,9 @@
  *
  * Owns: struct mp_channel (channel.c). Invariants: a request is queued and not
  * executed until a flush, unless it is a call (chan_call_*); a completion of a
- * handle that has died is dropped. Called by: the shim. The thread that
- * created the channel, but for chan_announce().
+ * handle that has died is dropped. Called by: the shim, and front.h for the
+ * public interface. The thread that created the channel, but for
+ * chan_announce().
  *
  * chan_announce() says when MEGAPIPE_BATCH requests are to be queued;
  * chan_wait() flushes and sleeps.
@@ -32,6 +33,7 @@
 struct chan_caps {
 	bool lwsocket; /* sockets without descriptor, and their way back */
 	bool sockopt;  /* chan_setsockopt() on a lightweight socket */
+	bool nonempty; /* completions of accept say whether more wait */
 };
 
 /* A completion. */
@@ -72,6 +74,17 @@ void chan_accept(struct mp_channel *ch, uint32_t handle, int fd,
 void chan_recv(struct mp_channel *ch, uint32_t handle, struct chan_file f);
 void chan_recv_stream(struct mp_channel *ch, uint32_t handle,
 		      struct chan_file f);
+void chan_recv_bytes(struct mp_channel *ch, uint32_t handle,
+		     struct chan_file f, void *buf, size_t len);
+void chan_connect(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		  const struct sockaddr *addr, socklen_t len);
+
+/* What is no socket, at the file's own position: completions of RECV and
+ * SEND. *count* <= CHAN_SEND_PARTS; may write less. */
+void chan_read(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+	       void *buf, size_t len);
+void chan_write(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		const struct iovec *iov, unsigned int count);
 
 /* All of *iov* or an error; *count* <= CHAN_SEND_PARTS. MSG_WAITALL is
  * implied. */
@@ -116,7 +129,9 @@ int chan_call_close(struct mp_channel *ch, struct chan_file f);
  * full and it should be flushed. */
 bool chan_announce(struct mp_channel *ch);
 
-/* mp_flush(), and collects what completes without waiting. */
+/* Hands the queue over; the same, and collects what completes without
+ * waiting. */
+int chan_flush(struct mp_channel *ch);
 int chan_flush_reap(struct mp_channel *ch);
 
 /* The same, and waits for a completion: *timeout_ns* (< 0: for ever), with
@@ -130,6 +145,22 @@ bool chan_has_work(const struct mp_channel *ch);
 /* Reads one completion, the paper's chan_dispatch(): false when none is left.
  * Does not enter the kernel. */
 bool chan_dispatch(struct mp_channel *ch, struct chan_event *ev);
+
+/* The layer above, if it has one. prepare() is called before the queue is
+ * handed over by mp_flush(), destroy() before the channel ends, in a forked
+ * child too, where the channel is not to be touched. */
+struct chan_front {
+	void (*prepare)(void *arg);
+	void (*destroy)(void *arg, bool forked);
+};
+
+void chan_set_front(struct mp_channel *ch, const struct chan_front *front,
+		    void *arg);
+void *chan_front_arg(const struct mp_channel *ch);
+
+/* May the calling thread use it? 0, -EPERM (another thread's), -ECHILD (the
+ * parent process's). */
+int chan_check(const struct mp_channel *ch);
 
 /* Gives a lent receive buffer back. Are so many lent that their holders
  * should copy them and give them back? */

@@ -21,6 +21,7 @@ enum chan_op {
 	CHAN_OP_POLL,
 	CHAN_OP_ROOM, /* a poll for room to send */
 	CHAN_OP_SETOPT,
+	CHAN_OP_CONNECT,
 	CHAN_OP_SYNC, /* chan_sync() waits for it by itself */
 	CHAN_OP_MAX
 };

@@ -10,6 +10,41 @@ static void **link_of(void *object)
 	return (void **)object + 1;
 }
 
+static bool add_block(struct pool *p)
+{
+	char *block = sys_map(p->block, MAP_PRIVATE);
+
+	if (!block)
+		return false;
+	p->next = block;
+	p->end = block + p->block;
+	if (p->ends) {
+		p->end -= sizeof(p->newest);
+		*(void **)p->end = p->newest;
+		p->newest = block;
+	}
+	return true;
+}
+
+bool pool_ready(struct pool *p)
+{
+	return p->free || (size_t)(p->end - p->next) >= p->size ||
+	       add_block(p);
+}
+
+void pool_close(struct pool *p)
+{
+	while (p->newest) {
+		char *block = p->newest;
+
+		p->newest = *(void **)(block + p->block - sizeof(p->newest));
+		sys_unmap(block, p->block);
+	}
+	p->free = NULL;
+	p->next = p->end = NULL;
+	p->used = 0;
+}
+
 void *pool_get(struct pool *p)
 {
 	void *object = p->free;
@@ -19,14 +54,8 @@ void *pool_get(struct pool *p)
 		p->used++;
 		return object;
 	}
-	if ((size_t)(p->end - p->next) < p->size) {
-		char *block = sys_map(p->block, MAP_PRIVATE);
-
-		if (!block)
-			return NULL;
-		p->next = block;
-		p->end = block + p->block;
-	}
+	if ((size_t)(p->end - p->next) < p->size && !add_block(p))
+		return NULL;
 	object = p->next;
 	p->next += p->size;
 	p->used++;

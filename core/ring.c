@@ -246,13 +246,49 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 	sqe->msg_flags = (uint32_t)flags;
 }
 
-void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
-	       const void *buf, size_t len, int flags, bool link)
+/* Reading and writing of bytes, where *offset* -1 is the file's own. */
+static struct io_uring_sqe *bytes_sqe(struct ring *r, uint64_t cookie, int op,
+				      struct chan_file f, const void *buf,
+				      size_t len, uint64_t offset)
 {
-	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_SEND, f);
+	struct io_uring_sqe *sqe = next_sqe(r, cookie, op, f);
 
 	sqe->addr = (uintptr_t)buf;
 	sqe->len = (uint32_t)len;
+	sqe->off = offset;
+	return sqe;
+}
+
+void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
+		     void *buf, size_t len)
+{
+	bytes_sqe(r, cookie, IORING_OP_RECV, f, buf, len, 0);
+}
+
+void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,
+	       size_t len)
+{
+	bytes_sqe(r, cookie, IORING_OP_READ, f, buf, len, UINT64_MAX);
+}
+
+void ring_writev(struct ring *r, uint64_t cookie, struct chan_file f,
+		 const struct iovec *iov, unsigned int count)
+{
+	bytes_sqe(r, cookie, IORING_OP_WRITEV, f, iov, count, UINT64_MAX);
+}
+
+void ring_connect(struct ring *r, uint64_t cookie, struct chan_file f,
+		  const struct sockaddr *addr, socklen_t len)
+{
+	bytes_sqe(r, cookie, IORING_OP_CONNECT, f, addr, 0, len);
+}
+
+void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
+	       const void *buf, size_t len, int flags, bool link)
+{
+	struct io_uring_sqe *sqe = bytes_sqe(r, cookie, IORING_OP_SEND, f, buf,
+					     len, 0);
+
 	sqe->msg_flags = (uint32_t)flags;
 	sqe->flags |= link ? IOSQE_IO_LINK : 0;
 }

@@ -71,7 +71,7 @@ unsigned int ring_queued(const struct ring *r);
 
 /*
  * Requests. Each needs room for one entry. Memory passed by pointer must live
- * until ring_submit(), buffers of recv_into and send until the completion.
+ * until ring_submit(), buffers that are filled or sent until the completion.
  */
 void ring_accept(struct ring *r, uint64_t cookie, int fd,
 		 struct sockaddr_storage *addr, socklen_t *len, bool direct);
@@ -79,6 +79,13 @@ void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int group, bool multishot);
 void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 		    struct msghdr *msg, int flags);
+void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
+		     void *buf, size_t len);
+/* At the file's own position. */
+void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,
+	       size_t len);
+void ring_writev(struct ring *r, uint64_t cookie, struct chan_file f,
+		 const struct iovec *iov, unsigned int count);
 /* With *link* the next request starts only after all of *len* is sent. */
 void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
 	       const void *buf, size_t len, int flags, bool link);
@@ -94,6 +101,9 @@ void ring_getsockopt(struct ring *r, uint64_t cookie, struct chan_file f,
 		     int level, int name, void *val, int len);
 void ring_siocinq(struct ring *r, uint64_t cookie, struct chan_file f);
 void ring_siocoutq(struct ring *r, uint64_t cookie, struct chan_file f);
+/* *addr* must live until the completion. */
+void ring_connect(struct ring *r, uint64_t cookie, struct chan_file f,
+		  const struct sockaddr *addr, socklen_t len);
 /* Gives slot *slot* a descriptor as well (close-on-exec). */
 void ring_install(struct ring *r, uint64_t cookie, int slot);
 

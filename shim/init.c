@@ -86,15 +86,14 @@ static const char *reason(int why)
 {
 	switch (why) {
 	case -ENOSYS:
-		return "this kernel has no io_uring";
+		return "this kernel has no io_uring, or an older one "
+		       "than Linux 6.1";
 	case -EPERM:
 	case -EACCES:
 		return "io_uring is not permitted (kernel.io_uring_disabled "
 		       "or a seccomp filter)";
 	case -ENOMEM:
 		return "too little locked memory (ulimit -l)";
-	case -EINVAL:
-		return "this kernel's io_uring is too old (Linux 6.1)";
 	case -EMFILE:
 	case -ENFILE:
 		return "no descriptor is left for io_uring (ulimit -n)";
@@ -119,10 +118,12 @@ void init_unusable(int why)
  * strict the first channel is its own probe. */
 static int probe(void)
 {
-	struct mp_params params = { .batch = 1, .buffers = 8 };
+	struct mp_options options = {
+		.size = sizeof(options), .batch = 1, .buffers = 8,
+	};
 	struct timespec tick = { 0, 1000000 };
 	struct mp_channel *ch;
-	int i, ret = mp_create(&params, &ch);
+	int i, ret = mp_create(&options, &ch);
 
 	if (ret < 0)
 		return ret;

@@ -54,12 +54,13 @@ static uint32_t power_of_two(uint32_t n)
 
 static int open_channel(struct thread *th)
 {
-	struct mp_params params = {
+	struct mp_options options = {
+		.size = sizeof(options),
 		.batch = opts.batch,
 		.buffers = power_of_two(opts.buffers),
-		.slots = opts.lwsocket == LWSOCKET_OFF ? 0 : opts.slots,
+		.lwsockets = opts.lwsocket == LWSOCKET_OFF ? 0 : opts.slots,
 	};
-	int ret = mp_create(&params, &th->ch);
+	int ret = mp_create(&options, &th->ch);
 
 	if (ret < 0)
 		return ret;

@@ -21,7 +21,7 @@
 enum fake_op {
 	FAKE_ACCEPT, FAKE_RECV, FAKE_RECV_INTO, FAKE_SEND, FAKE_CLOSE,
 	FAKE_CANCEL, FAKE_POLL, FAKE_SETSOCKOPT, FAKE_GETSOCKOPT, FAKE_INQ,
-	FAKE_OUTQ, FAKE_INSTALL,
+	FAKE_OUTQ, FAKE_INSTALL, FAKE_READ, FAKE_WRITE, FAKE_CONNECT,
 };
 
 /* The calls that enter the kernel. */
@@ -46,6 +46,7 @@ struct fake_req {
 	unsigned int parts;
 	size_t len;			/* of all parts */
 	const struct msghdr *msg;	/* read when submitted */
+	const struct iovec *parts_from;	/* the same */
 	uint64_t target;	/* of cancel */
 	int level, name;	/* of options */
 	const void *set;	/* read when submitted, into option */
@@ -112,7 +113,7 @@ bool fake_deliver(struct fake_req *req, const void *data, unsigned int len,
  * not), as the kernel would take them now. */
 void fake_sent(struct fake_req *req, int res, char *to);
 
-/* Completes a recv_into with these bytes. */
+/* Completes a recv_into or read with these bytes. */
 void fake_fill(struct fake_req *req, const char *data, size_t len);
 
 /* Executes a cancel: the target ends with -ECANCELED if it is there. */

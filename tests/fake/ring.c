@@ -166,17 +166,21 @@ void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	req->stream = multishot && fake.caps.recv_multishot;
 }
 
-static void take_header(struct fake_req *req)
+static void take_parts(struct fake_req *req)
 {
-	unsigned int i;
-
-	if (req->msg->msg_iovlen > FAKE_PARTS)
+	if (req->parts > FAKE_PARTS)
 		fake_die("more parts than the fake can hold");
-	req->parts = (unsigned int)req->msg->msg_iovlen;
-	for (i = 0; i < req->parts; i++) {
-		req->iov[i] = req->msg->msg_iov[i];
+	for (unsigned int i = 0; i < req->parts; i++) {
+		req->iov[i] = req->parts_from[i];
 		req->len += req->iov[i].iov_len;
 	}
+	req->parts_from = NULL;
+}
+
+static void take_header(struct fake_req *req)
+{
+	req->parts = (unsigned int)req->msg->msg_iovlen;
+	req->parts_from = req->msg->msg_iov;
 	req->msg = NULL;
 }
 
@@ -189,14 +193,48 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 	req->flags = flags;
 }
 
-void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
-	       const void *buf, size_t len, int flags, bool link)
+static struct fake_req *queue_bytes(struct ring *r, uint64_t cookie,
+				    enum fake_op op, struct chan_file f,
+				    const void *buf, size_t len)
 {
-	struct fake_req *req = queue(r, cookie, FAKE_SEND, f);
+	struct fake_req *req = queue(r, cookie, op, f);
 
 	req->iov[0] = (struct iovec){ (void *)buf, len };
 	req->parts = 1;
 	req->len = len;
+	return req;
+}
+
+void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
+		     void *buf, size_t len)
+{
+	queue_bytes(r, cookie, FAKE_RECV_INTO, f, buf, len);
+}
+
+void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,
+	       size_t len)
+{
+	queue_bytes(r, cookie, FAKE_READ, f, buf, len);
+}
+
+void ring_connect(struct ring *r, uint64_t cookie, struct chan_file f,
+		  const struct sockaddr *addr, socklen_t len)
+{
+	queue_bytes(r, cookie, FAKE_CONNECT, f, addr, len);
+}
+
+void ring_writev(struct ring *r, uint64_t cookie, struct chan_file f,
+		 const struct iovec *iov, unsigned int count)
+{
+	queue_bytes(r, cookie, FAKE_WRITE, f, 0, 0)->parts_from = iov;
+	reqs[total - 1]->parts = count;
+}
+
+void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
+	       const void *buf, size_t len, int flags, bool link)
+{
+	struct fake_req *req = queue_bytes(r, cookie, FAKE_SEND, f, buf, len);
+
 	req->flags = flags;
 	req->link = link;
 }
@@ -284,6 +322,8 @@ static void take_queue(void)
 
 		if (req->msg)
 			take_header(req);
+		if (req->parts_from)
+			take_parts(req);
 		if (req->set)
 			memcpy(req->option, req->set, (size_t)req->val_len);
 		req->submitted = true;

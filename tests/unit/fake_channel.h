@@ -27,8 +27,9 @@ static inline void channel_close(void)
 
 static inline void channel_open(unsigned int batch, unsigned int buffers)
 {
-	const struct mp_params params = {
-		.batch = batch, .buffers = buffers, .slots = 64,
+	const struct mp_options options = {
+		.size = sizeof(options), .batch = batch, .buffers = buffers,
+		.lwsockets = 64,
 	};
 	static bool first = true;
 
@@ -39,7 +40,7 @@ static inline void channel_open(unsigned int batch, unsigned int buffers)
 	first = false;
 	channel_close();
 	fake_reset();
-	CHECK_EQ(mp_create(&params, &ch), 0);
+	CHECK_EQ(mp_create(&options, &ch), 0);
 }
 
 /* A handle of the owner, which must be given. */
