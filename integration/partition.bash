@@ -9,13 +9,21 @@ LOSS=$MP_BUILD/tests/tools/loss
 WHO='GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 WHO_KEEP='GET /pid HTTP/1.1\r\nHost: a\r\n\r\n'
 
-# part_start MODE WORKERS [LISTEN]: nginx that says who answers.
+# part_env MODE[/STEP]: the mode, and how listeners are partitioned (auto).
+part_env() {
+	mp_env "${1%%/*}"
+	MP_STEP=auto
+	[[ $1 != */* ]] || MP_STEP=${1#*/}
+	[[ $MP_MODE == plain ]] || mp_with "MEGAPIPE_PARTITION=$MP_STEP"
+}
+
+# part_start MODE[/STEP] WORKERS [LISTEN]: nginx that says who answers.
 part_start() {
-	mp_env "$1"
+	part_env "$1"
 	part_ready "${@:2}"
 }
 
-# After mp_env, for those who add to the environment.
+# After part_env, for those who add to the environment.
 part_ready() {
 	NGX_WORKERS=$1 NGX_LISTEN=${2:-}
 	NGX_SERVER='location = /pid { return 200 "$pid\n"; }'
@@ -27,8 +35,20 @@ part_end() {
 	nginx_end "${1:-$NGX_PID}"
 	nginx_log_clean server
 	wait_for 5 mp_none_left
-	[[ $MP_MODE != plain ]] || MP_STARTS=1
 	nginx_verify server
+	part_verify
+}
+
+# Was there a queue for each worker where there should be?
+part_verify() {
+	local partitioned claims
+	partitioned=$(stat_sum partitioned)
+	claims=$(stat_sum partition_claims)
+	echo "partitioned=$partitioned claims=$claims"
+	case $MP_MODE/$MP_STEP in
+	plain/* | refused/* | */off) ((claims == 0)) ;;
+	*) ((claims > 0)) ;;
+	esac
 }
 
 # loss_start NAME ARGUMENT...: in the background, until loss_end or a minute.

@@ -72,6 +72,7 @@ killed_end() {
 	nginx_end "$NGX_PID"
 	wait_for 5 mp_none_left
 	nginx_verify server
+	part_verify
 }
 
 new_master_up() {
@@ -125,6 +126,7 @@ orphaned() {
 	kill -QUIT "$worker"
 	wait_for 10 mp_none_left
 	nginx_verify server
+	part_verify
 }
 
 # some_more NAME COUNT: until another client has so many answers.
@@ -189,5 +191,16 @@ reuseport_beside() {
 @test "plain: the master killed" { orphaned plain; }
 @test "on: the master killed" { orphaned on; }
 @test "off: the master killed" { orphaned off; }
+
+# Each step down of how the queues are made, with all that may happen.
+@test "on/ebpf: other numbers of workers" { counts on/ebpf; }
+@test "on/cbpf: other numbers of workers" { counts on/cbpf; }
+@test "on/hash: other numbers of workers" { counts on/hash; }
+@test "on/off: other numbers of workers" { counts on/off; }
+@test "on/cbpf: killed workers" { killed on/cbpf 0; }
+@test "on/cbpf: frozen workers, killed" { killed on/cbpf 60; }
+@test "on/hash: frozen workers, killed" { killed on/hash 60; }
+@test "on/cbpf: the master killed" { orphaned on/cbpf; }
+@test "on/hash: the master killed" { orphaned on/hash; }
 
 @test "plain: what reuseport loses, printed" { reuseport_beside; }

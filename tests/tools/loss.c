@@ -5,7 +5,7 @@
  *	loss -p PORT [-a ADDRESS] [-q REQUEST] [-e ANSWER] [-x] [-k]
  *	     [-r RATE] [-n COUNT] [-t SECONDS] [-u FILE] [-o FILE]
  *	     [-c CPU] [-s SOURCES] [-w SECONDS] [-l MS]
- *	     [-K MASTER -i MS [-f MS] [-W WORD]]
+ *	     [-m OPEN] [-K MASTER -i MS [-f MS [-G]] [-W WORD]]
  *
  * One request for each connection; REQUEST and ANSWER may have \r and \n. An
  * answer of HTTP is whole when its body is, and then the body is compared with
@@ -13,14 +13,14 @@
  * server has to close after it; -k: connections stay open, all at once.
  * Ends after COUNT connections, SECONDS, or when FILE (-u) exists; makes the
  * file of -o once it has answers. -c: runs on that CPU; -s: so many addresses
- * of 127.0.0.2 and on take turns. An answer is late after -l milliseconds and
+ * of 127.0.0.2 and on take turns; -m: so many at once. An answer is late after -l milliseconds and
  * missing after -w seconds.
  *
  * -K kills a random child of MASTER (whose command line has WORD) every -i
  * milliseconds, -f milliseconds after having stopped it. What was under way
  * when the child stopped or died is "exposed", its loss counts as "hand" and
  * not as a failure: the child may have had it in hand. What began later has
- * no excuse.
+ * no excuse. -G lets it go on instead of killing it.
  *
  * Prints one line of NAME=VALUE, one "failed" line for each of the first
  * failures, and "by BODY COUNT" for the bodies that came. Exit status 1 if
@@ -74,14 +74,14 @@ static struct {
 	socklen_t len;
 	const char *until, *ready, *word;
 	char request[1000], answer[ANSWER_MAX];
-	bool expects, server_closes, keep;
+	bool expects, server_closes, keep, go_on;
 	double rate, seconds;
-	long count;
+	long count, at_once;
 	int sources;
 	int64_t missing_ns, late_ns;
 	pid_t master;
 	int64_t kill_ns, freeze_ns;
-} opt = { .rate = 2000, .seconds = 60, .count = 1000000000, .sources = 16,
+} opt = { .rate = 2000, .seconds = 60, .count = 1000000000, .at_once = CONNS, .sources = 16,
 	  .missing_ns = 5000000000, .late_ns = 900000000, .word = "" };
 
 static struct conn conns[CONNS];
@@ -302,7 +302,8 @@ static void open_due(void)
 
 	if (due > opt.count)
 		due = opt.count;
-	for (i = 0; i < CONNS && started < due; i++) {
+	for (i = 0; i < CONNS && started < due && open_count < opt.at_once;
+	     i++) {
 		turn = (turn + 1) % CONNS;
 		if (conns[turn].fd < 0)
 			open_conn(&conns[turn]);
@@ -381,13 +382,20 @@ static void stop_child(pid_t pid)
 		if (!strchr(stat, ')') || strchr(stat, ')')[2] == 'T')
 			break;
 	}
-	expose();
+	if (!opt.go_on)
+		expose();
 }
 
 static void kill_child(pid_t pid)
 {
-	struct pollfd p = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+	struct pollfd p = { .fd = -1, .events = POLLIN };
 
+	if (opt.go_on) {
+		kill(pid, SIGCONT);
+		kills++;
+		return;
+	}
+	p.fd = pidfd_open(pid, 0);
 	if (p.fd < 0)
 		return;
 	kill(pid, SIGKILL);
@@ -553,6 +561,8 @@ static void one_option(int c, const char **address, int *port)
 	case 'K': opt.master = atoi(optarg); break;
 	case 'i': opt.kill_ns = ms(optarg); break;
 	case 'f': opt.freeze_ns = ms(optarg); break;
+	case 'G': opt.go_on = true; break;
+	case 'm': opt.at_once = atol(optarg); break;
 	case 'W': opt.word = optarg; break;
 	default: exit(2);
 	}
@@ -565,7 +575,7 @@ int main(int argc, char **argv)
 	int c, port = 0;
 
 	while ((c = getopt(argc, argv,
-			   "p:a:q:e:xkr:n:t:u:o:c:s:w:l:K:i:f:W:")) != -1)
+			   "p:a:q:e:xkr:n:t:u:o:c:s:w:l:m:K:i:f:GW:")) != -1)
 		one_option(c, &address, &port);
 	set_address(address, port);
 	if (opt.keep && opt.count > CONNS)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Description: run a program for which io_uring fails with a given errno.
+ * Description: run a program for which io_uring or bpf fails with an errno.
  *
- *	refuse ERRNO_NAME [--] PROGRAM [ARGUMENT]...
+ *	refuse ERRNO_NAME [bpf] [--] PROGRAM [ARGUMENT]...
  *
  * A seccomp filter makes io_uring_setup, io_uring_enter and
  * io_uring_register return the errno, as container runtimes (EPERM), old
- * kernels (ENOSYS) and memory limits (ENOMEM) do.  The filter is inherited
- * by all children and cannot be removed.
+ * kernels (ENOSYS) and memory limits (ENOMEM) do; or bpf() alone.  The filter
+ * is inherited by all children and cannot be removed.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -44,7 +44,7 @@ static int errno_by_name(const char *name)
 	return 0;
 }
 
-static int refuse(int err)
+static int refuse(int err, const unsigned int calls[3])
 {
 	/* Calls of a foreign architecture have other numbers: let pass. */
 	struct sock_filter code[] = {
@@ -53,11 +53,11 @@ static int refuse(int err)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[0],
 			 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[1],
 			 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[2],
 			 0, 1),
 		BPF_STMT(BPF_RET | BPF_K,
 			 SECCOMP_RET_ERRNO | (err & SECCOMP_RET_DATA)),
@@ -77,17 +77,26 @@ static int refuse(int err)
 
 int main(int argc, char **argv)
 {
+	static const unsigned int uring[3] = {
+		SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register
+	}, bpf[3] = { SYS_bpf, SYS_bpf, SYS_bpf };
+	const unsigned int *calls = uring;
 	int err, ret, first = 2;
 
-	if (argc > 2 && !strcmp(argv[2], "--"))
-		first = 3;
+	if (argc > first && !strcmp(argv[first], "bpf")) {
+		calls = bpf;
+		first++;
+	}
+	if (argc > first && !strcmp(argv[first], "--"))
+		first++;
 	err = argc > first ? errno_by_name(argv[1]) : 0;
 	if (!err) {
 		fprintf(stderr,
-			"usage: refuse ERRNO_NAME [--] PROGRAM [ARG]...\n");
+			"usage: refuse ERRNO_NAME [bpf] [--] PROGRAM "
+			"[ARG]...\n");
 		return 2;
 	}
-	ret = refuse(err);
+	ret = refuse(err, calls);
 	if (ret) {
 		fprintf(stderr, "refuse: seccomp: %s\n", strerror(-ret));
 		return 77;
