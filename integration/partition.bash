@@ -129,3 +129,30 @@ by_ratio() {
 by_line() {
 	awk '/^by / { printf "%s%s", sep, $3; sep = " " } END { print "" }' "$1"
 }
+
+# prefork_start ARGUMENT...: prefork.py; sets PRE_PID, NGX_PORT, PRE_PORTS.
+prefork_start() {
+	mkdir -p "$MP_DIR/prefork"
+	: >"$MP_DIR/prefork/ports"
+	"${MP_PREFIX[@]}" "$PY" "$MP_HERE/prefork.py" "$@" \
+		</dev/null >"$MP_DIR/prefork/ports" \
+		2>>"$MP_DIR/prefork/stderr" 3>&- &
+	PRE_PID=$!
+	wait_for 10 test -s "$MP_DIR/prefork/ports"
+	read -r NGX_PORT PRE_PORTS <"$MP_DIR/prefork/ports"
+}
+
+prefork_end() {
+	local status=0
+	kill -TERM "$PRE_PID"
+	wait "$PRE_PID" || status=$?
+	same "exit status" 0 "$status"
+}
+
+hup_workers() { children "$PRE_PID" | sort; }
+hup_renewed() {
+	[[ -z $(comm -12 <(hup_workers) <(printf '%s\n' "$1")) ]]
+}
+
+# listening PORT: sockets in state LISTEN, of whomever.
+listening() { ss -Hltn "sport = :$1" | wc -l; }

@@ -115,23 +115,6 @@ busy() {
 		$2 * $(loss_count kills "$MP_DIR/busy")))
 }
 
-prefork_start() {
-	mkdir -p "$MP_DIR/prefork"
-	"${MP_PREFIX[@]}" "$PY" "$MP_HERE/prefork.py" "$@" </dev/null \
-		>"$MP_DIR/prefork/ports" 2>"$MP_DIR/prefork/stderr" 3>&- &
-	PRE_PID=$!
-	wait_for 10 test -s "$MP_DIR/prefork/ports"
-	read -r NGX_PORT PRE_PORTS <"$MP_DIR/prefork/ports"
-}
-
-prefork_end() {
-	local status=0
-	kill -TERM "$PRE_PID"
-	wait "$PRE_PID" || status=$?
-	same "exit status" 0 "$status"
-	wait_for 5 mp_none_left
-}
-
 # Four workers that each take 30 at most, and 118 clients from one CPU.
 full() {
 	part_env "$1"
@@ -139,6 +122,7 @@ full() {
 	held 118 -c 0 -r 1000
 	printf '# %s: %s of 30 each\n' "$1" "$(by_line "$MP_DIR/held")" >&3
 	prefork_end
+	wait_for 5 mp_none_left
 }
 
 # Explicit masks: two partitions, each of one CPU, whichever workers have them.
