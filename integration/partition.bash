@@ -52,10 +52,12 @@ part_verify() {
 }
 
 # loss_start NAME ARGUMENT...: in the background, until loss_end or a minute.
+# LOSS_END is empty where the client closes.
 loss_start() {
 	local name=$1
 	shift
-	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -u "$MP_DIR/$name.enough" \
+	# shellcheck disable=SC2086 # nothing, or an option
+	"$LOSS" -p "$NGX_PORT" ${LOSS_END--x} -q "$WHO" -u "$MP_DIR/$name.enough" \
 		-o "$MP_DIR/$name.ready" -l 2000 "$@" \
 		>"$MP_DIR/$name.out" 2>&1 3>&- &
 	eval "LOSS_$name=\$!"

@@ -106,7 +106,7 @@ redis_single() {
 	part_env "$1"
 	server redis-server --port "$NGX_PORT" --bind 127.0.0.1 \
 		--dir "$MP_DIR/server" --save '' --maxclients 4000
-	loss_start short -q 'PING\r\n' -e '+PONG\r\n'
+	LOSS_END= loss_start short -q 'PING\r\n' -e '+PONG\r\n'
 	for i in 1 2 3; do
 		redis-cli -p "$NGX_PORT" bgsave >/dev/null
 		wait_for 5 saved $i
@@ -130,7 +130,6 @@ wsgi_app() {
 		                              ("Content-Length", str(len(body)))])
 		    return [body]
 	PY
-	cd "$MP_DIR/server" || return
 }
 
 # other_children BEFORE COUNT: none of them is an old one.
@@ -147,9 +146,7 @@ gunicorn_workers() {
 	part_env "$1"
 	wsgi_app
 	server /usr/bin/gunicorn -b "127.0.0.1:$NGX_PORT" -w 3 -k "$2" \
-		--threads "$3" --no-control-socket app:application ||
-		server /usr/bin/gunicorn -b "127.0.0.1:$NGX_PORT" -w 3 \
-			-k "$2" --threads "$3" app:application
+		--threads "$3" --chdir "$MP_DIR/server" app:application
 	wait_for 10 other_children none 3
 	loss_start short -r 500
 	for i in 1 2; do
@@ -168,8 +165,9 @@ uwsgi_workers() {
 	wsgi_app
 	server /usr/bin/uwsgi --plugin python3 --master --processes 3 \
 		--http-socket "127.0.0.1:$NGX_PORT" --wsgi-file app.py \
-		--die-on-term
-	loss_start short -r 500
+		--chdir "$MP_DIR/server" --die-on-term
+	# A reload begins with all workers ended, and takes a second or two.
+	loss_start short -r 300 -w 15 -l 10000
 	for i in 1 2; do
 		kill -HUP "$PID"
 		wait_for 15 uwsgi_said 'spawned uWSGI worker' $((3 * i + 3))

@@ -78,13 +78,13 @@ addresses() {
 	NGX_WORKERS=3
 	nginx_start server
 	local sock names=(one two three four five six seven)
-	loss_start one
-	loss_start two -p "$v6only" -a ::1 -r 500
-	loss_start three -p "$dual" -a ::1 -r 500
-	loss_start four -p "$dual" -r 500
-	loss_start five -p "$any" -r 500
-	loss_start six -p "$other" -r 500
-	loss_start seven -a "$MP_DIR/unix" -r 500
+	loss_start one -r 1000
+	loss_start two -p "$v6only" -a ::1 -r 150
+	loss_start three -p "$dual" -a ::1 -r 150
+	loss_start four -p "$dual" -r 150
+	loss_start five -p "$any" -r 150
+	loss_start six -p "$other" -r 150
+	loss_start seven -a "$MP_DIR/unix" -r 150
 	part_reload 2
 	part_reload 4
 	part_reload 3
@@ -100,8 +100,8 @@ port_zero() {
 	part_env "$1"
 	prefork_start 3 127.0.0.1:0 0.0.0.0:0
 	((NGX_PORT > 0 && PRE_PORTS > 0 && NGX_PORT != PRE_PORTS))
-	loss_start one
-	loss_start two -p "$PRE_PORTS" -r 500
+	loss_start one -r 1000
+	loss_start two -p "$PRE_PORTS" -r 150
 	for i in 1 2 3; do
 		before=$(hup_workers)
 		kill -HUP "$PRE_PID"

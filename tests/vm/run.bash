@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the conformance programs on Debian's kernels 6.1 and 6.12 and on its
-# newest, each in a virtual machine without KVM, and prints TAP: one result for
-# each program and mode. T picks programs, MODES modes, as in scripts/check,
+# Runs the conformance programs, the kernel's part of partitioned listeners and
+# the parts of partition.sh on Debian's kernels 6.1 and 6.12 and on its newest,
+# each in a virtual machine without KVM, and prints TAP: one result for each
+# program and mode. T picks programs, MODES modes, as in scripts/check,
 # KERNELS kernels. Programs that measure time (alone) are left out: the machine
 # is emulated. Kernels are fetched once, unpacked and never installed; build/vm
 # keeps them and the console of the last run (KERNEL.log).
@@ -11,7 +12,11 @@ cd "$(dirname "$0")/../.." || exit
 
 vm=$PWD/build/vm
 modes=${MODES:-plain on off}
-program_seconds=60
+program_seconds=90
+# The unit test that has the kernel's verifier look at our program, and what
+# partition.sh does with a real server.
+unit=steer_load
+parts='partition_reload partition_kill partition_pinned partition_balance'
 # Three machines have to end within the 1800 s of scripts/check.
 machine_seconds=580
 # Version (or newest) and the suites that may have it.
@@ -72,16 +77,29 @@ fetch_kernel()
 # image NAME...: build/vm/initramfs with these programs and what they need.
 image()
 {
-	local root=$vm/root lib
+	local root=$vm/root lib name
 
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,t,dev,proc,sys,tmp}
 	cp /bin/busybox "$root/bin/"
 	ln -s busybox "$root/bin/sh"
-	cp "${@/#/build/tests/conform/}" build/libmegapipe-preload.so \
-		build/tests/tools/refuse "$root/t/" || return
+	cp build/libmegapipe-preload.so build/tests/tools/refuse \
+		build/tests/tools/loss "$root/t/" || return
+	for name; do
+		case $name in
+		partition_*) cp tests/vm/partition.sh "$root/t/$name" ;;
+		"$unit") cp "build/tests/unit/$name" "$root/t/" ;;
+		*) cp "build/tests/conform/$name" "$root/t/" ;;
+		esac || return
+	done
+	[ -z "$nginx" ] || cp "$nginx" "$root/t/nginx" || return
+	mkdir -p "$root/etc" "$root/usr/share/nginx" "$root/var/log/nginx" \
+		"$root/var/lib/nginx"
+	printf 'root:x:0:0::/:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n' \
+		>"$root/etc/passwd"
+	printf 'root:x:0:\nwww-data:x:33:\n' >"$root/etc/group"
 	# pthread_exit() loads libgcc when it is called.
-	{ ldd "$root"/t/*; ls /lib/*/libgcc_s.so.1; } | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
+	{ ldd "$root"/t/* 2>/dev/null; ls /lib/*/libgcc_s.so.1; } | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
 		while read -r lib; do
 			mkdir -p "$root$(dirname "$lib")"
 			cp -L "$lib" "$root$lib"
@@ -171,9 +189,19 @@ for file in tests/conform/${T:-*}.c; do
 	! grep -q '/\* alone \*/' "$file" || continue
 	names+=("$(basename "$file" .c)")
 done
+programs=("${names[@]/#/build/tests/conform/}")
+nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
+# First: what takes longest must not be what the time ends before.
+for part in $unit ${nginx:+$parts}; do
+	# shellcheck disable=SC2254 # a pattern
+	case $part in
+	${T:-*}) names=("$part" "${names[@]}") ;;
+	esac
+done
 [ ${#names[@]} -gt 0 ] || skip_all "no program is ${T:-}"
+[ -n "$nginx" ] || result ok "partitions # SKIP no nginx here"
 if ! { make -k --no-print-directory "-j$(nproc)" all tools \
-		"${names[@]/#/build/tests/conform/}" &&
+		"${programs[@]}" "build/tests/unit/$unit" &&
 		image "${names[@]}"; } >"$vm/make.log" 2>&1; then
 	echo 'not ok 1 - the programs do not build'
 	tail -n 20 "$vm/make.log"
