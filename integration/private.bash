@@ -29,5 +29,6 @@ private() {
 		mount -t tmpfs tmpfs /run
 		mkdir -p /run/lock
 		ip link set lo up
-		exec "$@"' private "$MP_DIR/private" "$@"
+		# Process 1 stays, to collect the orphans.
+		"$@" || exit $?' private "$MP_DIR/private" "$@"
 }

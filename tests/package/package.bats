@@ -131,7 +131,8 @@ in_tree() {
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 		export LC_ALL=C.UTF-8 HOME=/root DEBIAN_FRONTEND=noninteractive
 		cd "$top/root"
-		exec chroot . sh -c "cd /test && exec \"\$@\"" sh "$@"' \
+		# Process 1 stays, to collect the orphans.
+		chroot . sh -c "cd /test && exec \"\$@\"" sh "$@" || exit $?' \
 		in_tree "$TREE" "$MP_DIR" "$@"
 }
 
