@@ -354,7 +354,7 @@ check-tsan:			## conformance tests under the thread sanitizer
 check-vm:			## conformance on kernels 6.1, 6.12 and the newest (QEMU)
 	$(run) vm
 check-package:			## build the Debian packages, install them into a Debian
-	@scripts/deps package
+	@scripts/deps package-check
 	$(run) package
 package:			## build the Debian packages into build/package/
 	@scripts/deps package
