@@ -23,7 +23,7 @@ static const char usage[] =
 "  -h, --help                 this text; also behind each command\n"
 "  -V, --version              the version\n"
 "\n"
-"Manual of the library: megapipe-preload(7).\n";
+"Manual: megapipe(1), and of the library: megapipe-preload(7).\n";
 
 static const struct command {
 	const char *name;

@@ -50,6 +50,19 @@ teardown() { mp_teardown; }
 	done < <("$MP_TOP/scripts/symbols")
 }
 
+@test "documents: the files that they link to are there" {
+	cd "$MP_TOP"
+	for page in *.md docs/*.md; do
+		while read -r link; do
+			[[ $link != http* ]] || continue
+			test -e "$(dirname "$page")/${link%%#*}" || {
+				echo "$page: there is no $link"
+				return 1
+			}
+		done < <(grep -oE '\]\([^)]+\)' "$page" | sed 's/^](//; s/)$//')
+	done
+}
+
 # offered_by_bash WORD...: what is offered for the last word, sorted.
 offered_by_bash() {
 	PATH=$MP_BUILD:$PATH bash --norc --noprofile -c '
