@@ -119,3 +119,19 @@ listed() { (cd "$1" && find . -not -type d | sort); }
 	same "the old one" "$before" "$(stat -Lc %i "/proc/self/fd/$held")"
 	exec {held}<&-
 }
+
+@test "install: bash-completion and zsh find what is for them" {
+	loader=/usr/share/bash-completion/bash_completion
+	if [[ -e $loader ]]; then
+		# shellcheck disable=SC2016 # for the inner shell
+		XDG_DATA_DIRS=$OPT/share bash --norc -c '. "$0"
+			_completion_loader megapipe || true
+			complete -p megapipe' "$loader" >"$MP_DIR/out"
+		grep -q -- '-F _megapipe megapipe' "$MP_DIR/out"
+	fi
+	command -v zsh >/dev/null || skip "zsh is not installed"
+	# shellcheck disable=SC2016
+	same "zsh" _megapipe "$(zsh -f -c 'fpath=($1 $fpath)
+		autoload -Uz compinit && compinit -u -D
+		print $_comps[megapipe]' zsh "$OPT/share/zsh/site-functions")"
+}
