@@ -156,8 +156,7 @@ static bool look_at(struct process *p, struct processes *ps)
 	if (mapped >= 0)
 		close(mapped);
 	if (fd >= 0) {
-		if (!map_region(p, fd, own))
-			ps->other_version++;
+		p->other_version = !map_region(p, fd, own);
 		close(fd);
 	}
 	return true;
@@ -259,15 +258,20 @@ static void forget(struct process *p)
 	p->head = NULL;
 }
 
-/* Keeps what is picked and has the library. */
+/* Keeps what is picked and has the library, in a version that can be read. */
 static void choose(struct processes *ps, char *const *words)
 {
 	bool *keep = calloc(ps->count + 1, sizeof(*keep));
 	size_t i, n = 0;
 
-	for (i = 0; keep && i < ps->count; i++)
-		keep[i] = (ps->list[i].library || ps->list[i].head) &&
-			  picked(ps, &ps->list[i], words);
+	for (i = 0; keep && i < ps->count; i++) {
+		const struct process *p = &ps->list[i];
+
+		keep[i] = (p->library || p->head || p->other_version) &&
+			  picked(ps, p, words);
+		ps->other_version += keep[i] && p->other_version;
+		keep[i] &= !p->other_version;
+	}
 	for (i = 0; i < ps->count; i++) {
 		if (keep && keep[i])
 			ps->list[n++] = ps->list[i];
@@ -321,8 +325,11 @@ int processes_find(char *const *words, struct processes *out)
 	missing = missing_word(out, words);
 	if (!missing) {
 		choose(out, words);
-		if (out->count && !(out->other_version &&
-				    !out->list[0].head && out->count == 1))
+		if (out->count && out->other_version)
+			complain("not shown: %zu that run with another version "
+				 "of the library than this command",
+				 out->other_version);
+		if (out->count)
 			return 0;
 	}
 	say_none(out, words, missing);

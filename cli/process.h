@@ -21,6 +21,7 @@ struct process {
 	pid_t pid, parent;
 	char name[32];
 	bool library;			/* is the library loaded? */
+	bool other_version;		/* of it than of this command */
 	const struct region_head *head;	/* NULL: it has no channel */
 	size_t mapped;
 };
@@ -29,7 +30,7 @@ struct processes {
 	struct process *list;
 	size_t count;
 	size_t denied;		/* could not be looked at */
-	size_t other_version;	/* runs with another version of the library */
+	size_t other_version;	/* picked, and not in the list */
 };
 
 /*

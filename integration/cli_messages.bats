@@ -99,7 +99,18 @@ signal.pause()' >"$MP_DIR/ready" 3>&- &
 	wait_for 5 grep -q ready "$MP_DIR/ready"
 	hears 1 "the library in $pid is of another version than this command" \
 		"$MP" stat "$pid"
-	kill "$pid"
+	# It is of no matter to others, and named when both are asked for.
+	server_start
+	"$PY" -c 'import signal; signal.pause()' 3>&- &
+	without=$!
+	hears 1 "'$without' runs without the library" "$MP" stat "$without"
+	hears 0 "not shown: 1 that run with another version of the library" \
+		"$MP" stat "$pid" "$SRV_PID"
+	grep -q "(pid $SRV_PID)" "$MP_DIR/out"
+	"$MP" stat "$SRV_PID" 2>"$MP_DIR/err" | grep "(pid $SRV_PID)"
+	same "said" "" "$(<"$MP_DIR/err")"
+	server_end
+	kill "$pid" "$without"
 }
 
 @test "messages: stat --watch of a process that ends" {
