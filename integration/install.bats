@@ -104,8 +104,8 @@ listed() { (cd "$1" && find . -not -type d | sort); }
 	readelf -d "$MP_DIR/shared" | grep -q 'NEEDED.*libmegapipe.so.1'
 	# shellcheck disable=SC2046
 	gcc -o "$MP_DIR/static" "$MP_DIR/a.c" $(pkg-config --cflags megapipe) \
-		"$OPT/lib/libmegapipe.a" $(pkg-config --static --libs-only-l \
-		megapipe | sed 's/-lmegapipe//')
+		"$OPT/lib/libmegapipe.a" $(pkg-config --static --libs-only-other \
+		megapipe)
 	"$MP_DIR/static"
 	lacks <(readelf -d "$MP_DIR/static") libmegapipe
 }

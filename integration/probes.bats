@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The probes of core/trace.h: in the library when it was built with
 # sys/sdt.h, each a nop, and the one-liners of docs/operating.md run.
-# timeout: 120
+# timeout: 300
 
 load lib
 load cli
@@ -62,7 +62,7 @@ one_liners() {
 # trace LINE: runs one of them while the server works; its output is in out. Attached are as many perf events as there are probes.
 trace() {
 	local line=$1 count
-	eval "${line/bpftrace/exec bpftrace}" >"$MP_DIR/out" 2>"$MP_DIR/err" 3>&- &
+	eval "${line/bpftrace/exec timeout -s INT -k 5 60 bpftrace}" >"$MP_DIR/out" 2>"$MP_DIR/err" 3>&- &
 	TRACE_PID=$!
 	count=$(grep -o 'usdt:' <<<"$line" | wc -l)
 	wait_for 20 attached "$count"
@@ -72,15 +72,17 @@ trace() {
 		tell "$CONN" pass
 		conn_close
 	done
-	kill -INT "$TRACE_PID"
+	kill -INT "$(tracer)"
 	wait "$TRACE_PID" || true
 	cat "$MP_DIR/out" "$MP_DIR/err"
 }
 attached() {
 	[[ -d /proc/$TRACE_PID ]] || return 0
-	grep -q '^Attaching' "$MP_DIR/out" &&
-		(($(find "/proc/$TRACE_PID/fd" -lname '*perf_event*' | wc -l) >= $1))
+	grep -q '^Attaching' "$MP_DIR/out" && [[ -n $(tracer) ]] &&
+		(($(find "/proc/$(tracer)/fd" -lname '*perf_event*' | wc -l) >= $1))
 }
+# Below timeout(1).
+tracer() { children "$TRACE_PID" | head -n 1; }
 
 @test "probes: the one-liners of docs/operating.md" {
 	need_probes

@@ -91,7 +91,7 @@ need_tree() {
 	}
 	mv "$TREE.new" "$TREE"
 }
-TREE_PACKAGES=liburing-dev,nginx-light,curl,procps,python3,redis-server,redis-tools,memcached
+TREE_PACKAGES=nginx-light,curl,procps,python3,redis-server,redis-tools,memcached
 
 # in_tree COMMAND...: in a copy of the tree in memory, with namespaces of its
 # own; what a test needs is in /test.
