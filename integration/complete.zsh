@@ -24,13 +24,13 @@ zle -N offer
 bindkey '^T' offer
 print ready >\$MP_FOUND.ready"
 local i
-for ((i = 0; i < 500; i++)); do
+for ((i = 0; i < 1500; i++)); do
 	[[ -s $MP_FOUND.ready ]] && break
 	zpty -rt shell >/dev/null
 	sleep 0.02
 done
 zpty -wn shell "$2"$'\C-t'
-for ((i = 0; i < 500; i++)); do
+for ((i = 0; i < 1500; i++)); do
 	[[ -s $MP_FOUND.end ]] && break
 	zpty -rt shell >/dev/null
 	sleep 0.02

@@ -65,7 +65,7 @@ trace() {
 	eval "${line/bpftrace/exec timeout -s INT -k 5 60 bpftrace}" >"$MP_DIR/out" 2>"$MP_DIR/err" 3>&- &
 	TRACE_PID=$!
 	count=$(grep -o 'usdt:' <<<"$line" | wc -l)
-	wait_for 20 attached "$count"
+	wait_for 50 attached "$count"
 	for _ in 1 2 3; do
 		tell_once echo x >/dev/null
 		conn_open

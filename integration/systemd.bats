@@ -45,26 +45,26 @@ switch() {
 		! grep -l libmegapipe-preload /proc/[0-9]*/maps 2>/dev/null
 	}
 	systemctl start "$1"
-	wait_for 10 "asks_$1" >/dev/null
+	wait_for 30 "asks_$1" >/dev/null
 	plain=$("asks_$1")
 	nobody_has_it
 	mkdir -p "$dir"
 	cp "/usr/local/share/megapipe/systemd/$1.conf" "$dir/megapipe.conf"
 	systemctl daemon-reload
 	systemctl restart "$1"
-	wait_for 10 "asks_$1" >/dev/null
+	wait_for 30 "asks_$1" >/dev/null
 	same "answer" "$plain" "$("asks_$1")"
 	megapipe stat "$1"
 	(($(accepted) >= 2))
 	if [[ $1 == nginx ]]; then
 		systemctl reload nginx
-		wait_for 10 "asks_$1" >/dev/null
+		wait_for 30 "asks_$1" >/dev/null
 		same "answer after a reload" "$plain" "$("asks_$1")"
 	fi
 	rm "$dir/megapipe.conf"
 	systemctl daemon-reload
 	systemctl restart "$1"
-	wait_for 10 "asks_$1" >/dev/null
+	wait_for 30 "asks_$1" >/dev/null
 	same "answer as before" "$plain" "$("asks_$1")"
 	nobody_has_it
 	systemctl stop "$1"

@@ -152,7 +152,7 @@ in_tree() {
 		zcat /usr/share/man/man1/megapipe.1.gz | grep -q "^.Dt MEGAPIPE 1"
 		ldconfig -p | grep -q libmegapipe.so.1
 		megapipe run nginx
-		wait_for 10 curl -sf -o /dev/null http://127.0.0.1/
+		wait_for 30 curl -sf -o /dev/null http://127.0.0.1/
 		curl -sS -o /dev/null http://127.0.0.1/
 		megapipe stat --json nginx >/run/stat
 		python3 -c "import json
