@@ -23,12 +23,13 @@ static struct mp_handle *listener;
 static struct sockaddr_in addr;
 static int lfd, lw;
 
-/* The end of a ring makes the next blocking call of its task return EINTR
- * (kernel fact), soon after: a few short sleeps take that. */
+/* The end of a ring makes a blocking call of its task return EINTR soon after
+ * (kernel fact): short sleeps take that, until one of them has. */
 static inline void native_settle(void)
 {
-	for (int i = 0; i < 3; i++)
-		usleep(1000);
+	for (int i = 0; i < 30; i++)
+		if (usleep(1000) < 0)
+			return;
 }
 
 static inline void native_close(void)
