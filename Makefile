@@ -86,6 +86,7 @@ TLIB	:= $(call names,tests/lib)
 FAKE	:= $(call names,tests/fake)
 UNIT	:= $(call names,tests/unit)
 NATIVE	:= $(call names,tests/native)
+EXAMPLES := $(call names,examples)
 TOOLS	:= $(call names,tests/tools)
 # lib*.c become shared objects to preload, static_*.c static programs.
 TOOL_LIBS := $(filter lib%,$(TOOLS))
@@ -310,6 +311,15 @@ $(BUILD)/tests/native/%: $(BUILD)/obj/tests/native/%.o \
 		$(BUILD)/obj/libtest.a $(BUILD)/libmegapipe.so
 	$(call link,$(call rpath,../..))
 
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/libmegapipe.so
+	$(call link,$(call rpath,..))
+
+$(BUILD)/obj/examples/%.o: examples/%.c $(BUILD)/flags
+	$(call compile,$(BASE) -I core)
+
+examples: $(EXAMPLES:%=$(BUILD)/examples/%) ## build the examples of libmegapipe
+	@:
+
 $(FUZZ_CALLS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: \
 		$(BUILD)/obj/tests/fuzz/%.o
 	$(call link,)
@@ -435,4 +445,5 @@ help:				## print this list
 
 .PHONY: all bench check check-asan check-conform check-fuzz \
 	check-integration check-native check-package check-tsan check-unit \
-	check-vm clean demo fuzz help install lint objects package tools uninstall
+	check-vm clean demo examples fuzz help install lint objects package \
+	tools uninstall

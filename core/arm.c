@@ -45,7 +45,7 @@ static void update_rx(struct mp_handle *h)
 		cancel_queue(&h->rx);
 		return;
 	}
-	if (!r || h->starved)
+	if (!r || h->starved || h->connects)
 		return;
 	h->rx_armed = true;
 	h->rx_file = h->type == TYPE_FILE;

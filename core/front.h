@@ -85,6 +85,7 @@ struct mp_handle {
 	bool close_armed, counted;
 	uint8_t tx_armed;	/* requests of the write in flight */
 	bool connect_armed;
+	unsigned int connects;	/* queued: reads wait for them */
 	struct mp_handle *next;	/* of the touched ones */
 	struct mp_handle *next_starved, *next_listener;
 	struct front *front;

@@ -123,7 +123,10 @@ int mp_connect(struct mp_handle *h, const struct sockaddr *addr,
 	struct request *r;
 	int ret = make(h, MP_OP_CONNECT, addr, len, &r);
 
-	return ret < 0 ? ret : enqueue(h, &h->tx, r);
+	if (ret < 0)
+		return ret;
+	h->connects++;
+	return enqueue(h, &h->tx, r);
 }
 
 int mp_disconnect(struct mp_handle *h, int how)

@@ -424,10 +424,14 @@ static void connects(void)
 	CHECK_EQ(mp_register(ch, fd, NULL, NULL, &h), 0);
 	CHECK_EQ(mp_connect(h, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	CHECK_EQ(mp_write(h, "hi", 2), 0);
+	/* A read waits for the connection too. */
+	CHECK_EQ(mp_read(h, buf, 8), 0);
 	CHECK_EQ(native_result(h, MP_OP_CONNECT), 0);
 	CHECK_EQ(native_result(h, MP_OP_WRITE), 2);
 	peer = MUST(accept(lfd, NULL, NULL));
 	peer_expect(peer, "hi");
+	CHECK_EQ(MUST(write(peer, "ho", 2)), 2);
+	CHECK_EQ(native_result(h, MP_OP_READ), 2);
 	CHECK_EQ(mp_connect(h, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	CHECK_EQ(native_result(h, MP_OP_CONNECT), -EISCONN);
 	CHECK_EQ(mp_read(h, buf, 8), 0);
