@@ -293,6 +293,13 @@ $(BUILD)/libmegapipe.so: $(BUILD)/obj/native.o core/megapipe.map
 		-Wl,--version-script=core/megapipe.map $(filter %.o,$^)
 	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
 
+# What a program sees of the library, for the check that it stays so. Private
+# types and places in the source are nobody's business.
+abi: $(BUILD)/libmegapipe.so	## write the binary interface anew, for a release
+	abidw --headers-dir core --drop-private-types --no-corpus-path \
+		--no-comp-dir-path --no-show-locs --type-id-style hash \
+		--out-file tests/abi/libmegapipe.abi $<
+
 $(BUILD)/libmegapipe.a: $(BUILD)/obj/native.o
 	$(call archive,$^)
 
@@ -443,7 +450,7 @@ help:				## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
 		Makefile
 
-.PHONY: all bench check check-asan check-conform check-fuzz \
+.PHONY: abi all bench check check-asan check-conform check-fuzz \
 	check-integration check-native check-package check-tsan check-unit \
 	check-vm clean demo examples fuzz help install lint objects package \
 	tools uninstall
