@@ -296,7 +296,7 @@ $(BUILD)/libmegapipe.so: $(BUILD)/obj/native.o core/megapipe.map
 # What a program sees of the library, for the check that it stays so. Private
 # types and places in the source are nobody's business.
 abi: $(BUILD)/libmegapipe.so	## write the binary interface anew, for a release
-	abidw --headers-dir core --drop-private-types --no-corpus-path \
+	abidw --suppressions tests/abi/private.ini --no-corpus-path \
 		--no-comp-dir-path --no-show-locs --type-id-style hash \
 		--out-file tests/abi/libmegapipe.abi $<
 
