@@ -384,6 +384,20 @@ $(BUILD)/bench/load: bench/load.c $(BUILD)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(LDFLAGS) -o $@ $<
 
+PAPER	:= $(addprefix $(BUILD)/bench/paper/,server load)
+$(BUILD)/obj/bench/paper/%.o: bench/paper/%.c $(BUILD)/flags
+	$(call compile,$(BASE) -I core)
+$(BUILD)/bench/paper/server: $(call objs,$(BUILD),bench/paper,\
+		server epoll megapipe) $(BUILD)/libmegapipe.so
+	$(call link,$(call rpath,../..))
+$(BUILD)/bench/paper/load: $(BUILD)/obj/bench/paper/load.o
+	$(call link,)
+
+bench-paper:			## the paper's figures on this machine, ROWS="parts"
+	@scripts/deps bench
+	@+$(MAKE) --no-print-directory all examples $(PAPER)
+	@BUILD='$(BUILD)' python3 bench/paper/run.py
+
 bench:				## measure against the plain programs, ROWS="a b"
 	@scripts/deps bench
 	@+$(MAKE) --no-print-directory all $(BUILD)/bench/load
@@ -450,7 +464,7 @@ help:				## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
 		Makefile
 
-.PHONY: abi all bench check check-asan check-conform check-fuzz \
+.PHONY: abi all bench bench-paper check check-asan check-conform check-fuzz \
 	check-integration check-native check-package check-tsan check-unit \
 	check-vm clean demo examples fuzz help install lint objects package \
 	tools uninstall

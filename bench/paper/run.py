@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The paper's figures on this machine: `make bench-paper`.
+
+Every side is the same server apart from its interface (bench/paper/*.c). The
+sides of one column run one after the other, the order turned every round; a
+run with an error has no result. Writes the tables of docs/paper.md between
+their markers when UPDATE=1, the pictures beside it, and build/paper.json.
+
+  ROWS      parts sizes cores hello (all)
+  ROUNDS    rounds of each (3)
+  SECONDS   length of one measurement (0.8)
+"""
+import glob
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+
+import clients      # noqa: E402
+import tables       # noqa: E402
+from servers import Server, read      # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+SECONDS = float(os.environ.get("SECONDS", "0.8"))
+CPUS = sorted(os.sched_getaffinity(0))
+CONNECTIONS = 256
+
+# Each adds one part to the one before it, as the paper's Table 3 does.
+SIDES = {
+    "epoll, shared": ["epoll", "exclusive"],
+    "epoll, SO_REUSEPORT": ["epoll", "reuseport"],
+    "interface": ["megapipe"],
+    "+P": ["megapipe", "partition"],
+    "+P+B": ["megapipe", "partition", "batch"],
+    "+P+B+L": ["megapipe", "partition", "batch", "lwsocket"],
+}
+LONGEST = 128
+
+
+class PingPong:
+    """A server of one side, measured by the CPU time of its threads."""
+
+    def __init__(self, side, threads, size):
+        self.size = size
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "bench/paper/server"), str(threads),
+             str(size)] + SIDES[side], stdout=subprocess.PIPE, text=True)
+        self.port = self.process.stdout.readline().strip()
+        if not self.port:
+            raise RuntimeError(f"{side}: the server did not start")
+
+    def cpu_ns(self):
+        path = f"/proc/{self.process.pid}/task/*/schedstat"
+        return sum(int(read(p).split()[0]) for p in glob.glob(path))
+
+    def measure(self, transactions, load_cpus):
+        """Each load process is one client machine, on a CPU of its own."""
+        before, clients_ = self.cpu_ns(), []
+        for cpu in load_cpus:
+            clients_.append(subprocess.Popen(
+                ["taskset", "-c", str(cpu),
+                 os.path.join(BUILD, "bench/paper/load"), self.port,
+                 str(CONNECTIONS // len(load_cpus)), str(transactions),
+                 str(self.size), str(SECONDS)],
+                stdout=subprocess.PIPE, text=True))
+        done, rate = 0, 0.0
+        for c in clients_:
+            out, _ = c.communicate(timeout=60)
+            if c.returncode:
+                raise RuntimeError("a client had an error")
+            n, _, seconds = out.split()
+            done, rate = done + int(n), rate + int(n) / float(seconds)
+        cpu = self.cpu_ns() - before
+        return {"rate": rate, "us": cpu / 1000 / max(done, 1)}
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def middle(samples):
+    return {key: statistics.median(s[key] for s in samples)
+            for key in samples[0]}
+
+
+def column(sides, threads, size, transactions, load_cpus):
+    """All sides with the same load: side -> medians."""
+    servers = {s: PingPong(s, threads, size) for s in sides}
+    samples, order = {s: [] for s in sides}, list(sides)
+    try:
+        for _ in range(ROUNDS):
+            for side in order:
+                samples[side].append(
+                    servers[side].measure(transactions, load_cpus))
+            order = order[1:] + order[:1]
+    finally:
+        for server in servers.values():
+            server.stop()
+    return {side: middle(s) for side, s in samples.items()}
+
+
+def parts():
+    """Table 3 and Figure 1(a): connection lengths, one part at a time."""
+    out = {}
+    length = 1
+    while length <= LONGEST:
+        out[length] = column(list(SIDES), len(CPUS), 64, length, CPUS)
+        tables.progress(f"{length} transactions", out[length])
+        length *= 2
+    return out
+
+
+def sizes():
+    """Figure 1(b): message sizes, 10 transactions a connection."""
+    out = {}
+    for size in (64, 256, 1024, 4096, 16384):
+        out[size] = column(["epoll, shared", "epoll, SO_REUSEPORT", "+P+B+L"],
+                           len(CPUS), size, 10, CPUS)
+        tables.progress(f"{size} B", out[size])
+    return out
+
+
+def cores():
+    """Figure 1(c): threads of the server, each on its CPU."""
+    out = {}
+    for threads in range(1, min(len(CPUS), 8) + 1):
+        out[threads] = column(["epoll, shared", "epoll, SO_REUSEPORT",
+                               "+P+B+L"], threads, 64, 10, CPUS)
+        tables.progress(f"{threads} threads", out[threads])
+    return out
+
+
+class Hello:
+    """The hello server of examples/, in the shape of lib/servers.Server."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            ["taskset", "-c", "0", os.path.join(BUILD, "examples/http_hello"),
+             "0"], stdout=subprocess.PIPE, text=True)
+        self.port = self.process.stdout.readline().split(":")[1].strip()
+
+    def cpu_ns(self):
+        return int(read(f"/proc/{self.process.pid}/schedstat").split()[0])
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def nginx(work, env):
+    row = {"server": "nginx", "conf": "nginx.conf"}
+    directory = tempfile.mkdtemp(dir=work)
+    os.chmod(directory, 0o755)
+    return Server(row, env, directory, ["taskset", "-c", "0"],
+                  {"www": work, "work": work, "upstream": "9"})
+
+
+def hello_once(server, pipeline):
+    script = os.path.join(os.path.dirname(HERE), "lib", "pipeline.lua")
+    command = ["wrk", "-t1", "-c64", "-d1"]
+    command += ["-s", script] if pipeline else []
+    command.append(f"http://127.0.0.1:{server.port}/hello")
+    before = server.cpu_ns()
+    result = clients.run(command, ["taskset", "-c", "1"])
+    return {"rate": result["rate"],
+            "us": (server.cpu_ns() - before) / 1000 / result["requests"]}
+
+
+def hello():
+    """The shim against the physical limit: what a native program needs."""
+    library = os.path.join(BUILD, "libmegapipe-preload.so")
+    work = tempfile.mkdtemp(prefix="megapipe-paper.")
+    os.chmod(work, 0o755)
+    servers = {"nginx": nginx(work, {}),
+               "nginx, preload": nginx(work, {"LD_PRELOAD": library}),
+               "hello, libmegapipe": Hello()}
+    out = {}
+    try:
+        for what, pipeline in (("keep-alive", False),
+                               ("16 pipelined", True)):
+            samples, order = {s: [] for s in servers}, list(servers)
+            for _ in range(ROUNDS):
+                for side in order:
+                    samples[side].append(hello_once(servers[side], pipeline))
+                order = order[1:] + order[:1]
+            out[what] = {s: middle(v) for s, v in samples.items()}
+            tables.progress(what, out[what])
+    finally:
+        for server in servers.values():
+            server.stop()
+        shutil.rmtree(work, ignore_errors=True)
+    return out
+
+
+RUN = {"parts": parts, "sizes": sizes, "cores": cores, "hello": hello}
+
+
+def main():
+    wanted = os.environ.get("ROWS", "parts sizes cores hello").split()
+    path = os.path.join(BUILD, "paper.json")
+    results = json.loads(read(path) or "{}")
+    for name in wanted:
+        # Keys are numbers in Python and text in JSON: the latter.
+        results[name] = json.loads(json.dumps(RUN[name]()))
+        results[name + "_machine"] = (
+            f"{len(CPUS)} CPUs, Linux {platform.release()}, {ROUNDS} rounds "
+            f"of {SECONDS} s, {CONNECTIONS} connections")
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(results, f, indent=1)
+    tables.write(results, BUILD)
+    if os.environ.get("UPDATE"):
+        tables.write(results, os.path.join(ROOT, "docs"))
+        tables.update(results, os.path.join(ROOT, "docs", "paper.md"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""The paper's rows beside ours, as Markdown tables and as a picture."""
+import os
+import re
+
+# The paper's Table 3, accumulated percent; the sum agrees with its Figure
+# 1(a), the division into parts has no second witness.
+LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+TABLE3 = {
+    "+P": (211.6, 207.5, 181.3, 83.5, 38.9, 29.5, 17.2, 8.8),
+    "+B": (18.8, 22.8, 72.4, 44.6, 31.8, 30.4, 27.3, 19.8),
+    "+L": (352.1, 230.5, 79.3, 22.0, 9.7, 2.9, 0.4, 0.1),
+    "all": (582.4, 460.8, 333.1, 150.1, 80.4, 62.8, 45.0, 28.7),
+}
+# Its Figure 1(b) as gains at 8 cores, 10 transactions; 16 KiB by its CPU.
+SIZES = {"64": "103", "256": "97", "1024": "55, link full",
+         "4096": "0, link full", "16384": "0, link full"}
+# Its Figure 1(c), gains by cores.
+CORES = {"1": 45, "2": 52, "3": 49, "4": 47, "5": 69, "6": 86, "7": 95,
+         "8": 104}
+
+
+def progress(what, sides):
+    print(what, flush=True)
+    for side, r in sides.items():
+        print(f"    {side:20} {r['rate']:9.0f}/s {r['us']:8.2f} us",
+              flush=True)
+
+
+def gain(base, other, key="us"):
+    """Percent more: transactions for the same CPU time, or in a second."""
+    if key == "us":
+        return 100 * (base["us"] / other["us"] - 1)
+    return 100 * (other["rate"] / base["rate"] - 1)
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in rows])
+
+
+def percents(values):
+    return [f"{v:+.1f}" for v in values]
+
+
+def parts(r):
+    steps = (("interface", "epoll, shared", "interface"),
+             ("+P", "interface", "+P"), ("+B", "+P", "+P+B"),
+             ("+L", "+P+B", "+P+B+L"))
+    rows = []
+    for name, before, after in steps:
+        base = [r[str(n)]["epoll, shared"]["us"] for n in LENGTHS]
+        got = [100 * b * (1 / r[str(n)][after]["us"] -
+                          1 / r[str(n)][before]["us"])
+               for n, b in zip(LENGTHS, base)]
+        if name in TABLE3:
+            rows.append([name + ", paper"] + percents(TABLE3[name]))
+        rows.append([f"**{name}, here**"] + percents(got))
+    rows.append(["all, paper"] + percents(TABLE3["all"]))
+    for side in ("+P+B+L",):
+        rows.append(["**all, here**"] + percents(
+            gain(r[str(n)]["epoll, shared"], r[str(n)][side])
+            for n in LENGTHS))
+    rows.append(["**all, here, over SO_REUSEPORT**"] + percents(
+        gain(r[str(n)]["epoll, SO_REUSEPORT"], r[str(n)]["+P+B+L"])
+        for n in LENGTHS))
+    return table(["% more transactions for the CPU time"] +
+                 [str(n) for n in LENGTHS], rows)
+
+
+def costs(r):
+    sides = list(next(iter(r.values())))
+    rows = [[side] + [f"{r[str(n)][side]['us']:.2f}" for n in LENGTHS]
+            for side in sides]
+    rows += [[side + ", k/s"] + [f"{r[str(n)][side]['rate'] / 1000:.0f}"
+                                 for n in LENGTHS] for side in sides]
+    return table(["server us a transaction"] + [str(n) for n in LENGTHS],
+                 rows)
+
+
+def beside(r, paper, unit):
+    rows = []
+    for key, sides in r.items():
+        shared, own = sides["epoll, shared"], sides["epoll, SO_REUSEPORT"]
+        best = sides["+P+B+L"]
+        rows.append([key, str(paper.get(key, "")),
+                     f"{gain(shared, best):+.1f}", f"{gain(own, best):+.1f}",
+                     f"{shared['us']:.2f}", f"{own['us']:.2f}",
+                     f"{best['us']:.2f}", f"{best['rate'] / 1000:.0f}"])
+    return table([unit, "gain %, paper", "here, over shared",
+                  "over SO_REUSEPORT", "us shared", "us SO_REUSEPORT",
+                  "us MegaPipe", "k/s MegaPipe"], rows)
+
+
+def hello(r):
+    rows = []
+    for what, sides in r.items():
+        plain = sides["nginx"]["us"]
+        for side, s in sides.items():
+            rows.append([what, side, f"{s['us']:.2f}",
+                         f"{plain / s['us']:.2f}", f"{s['rate']:.0f}"])
+    return table(["requests", "server", "us a request", "ratio",
+                  "requests/s"], rows)
+
+
+MAKE = {"parts": parts, "costs": costs, "hello": hello,
+        "sizes": lambda r: beside(r, SIZES, "bytes"),
+        "cores": lambda r: beside(r, CORES, "threads")}
+
+
+def update(results, path):
+    """Replaces what is between the markers of the tables that we have."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    for name, make in MAKE.items():
+        key = "parts" if name == "costs" else name
+        if key not in results:
+            continue
+        block = (f"<!-- begin {name} -->\n{make(results[key])}\n\n"
+                 f"{results[key + '_machine']}.\n<!-- end {name} -->")
+        text = re.sub(f"<!-- begin {name} -->.*?<!-- end {name} -->",
+                      lambda _, b=block: b, text, flags=re.S)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def polyline(values, top, colour, dashed=False):
+    points = " ".join(f"{60 + 80 * i},{260 - 220 * max(v, 0) / top:.1f}"
+                      for i, v in enumerate(values))
+    dash = ' stroke-dasharray="6 4"' if dashed else ""
+    return (f'<polyline points="{points}" fill="none" stroke="{colour}" '
+            f'stroke-width="2"{dash}/>')
+
+
+def write(results, directory):
+    """The gain by connection length, the paper's and ours: paper.svg."""
+    if "parts" not in results:
+        return
+    r = results["parts"]
+    lines = (("the paper, 2012", TABLE3["all"], "#888", True),
+             ("here, over epoll, shared",
+              [gain(r[str(n)]["epoll, shared"], r[str(n)]["+P+B+L"])
+               for n in LENGTHS], "#06c", False),
+             ("here, over SO_REUSEPORT",
+              [gain(r[str(n)]["epoll, SO_REUSEPORT"], r[str(n)]["+P+B+L"])
+               for n in LENGTHS], "#c60", False))
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="680" height="320"'
+           ' font-family="sans-serif" font-size="12">',
+           '<rect width="680" height="320" fill="white"/>',
+           '<line x1="60" y1="260" x2="640" y2="260" stroke="black"/>']
+    for percent in (100, 200, 300, 400, 500, 600):
+        y = 260 - 220 * percent / 600
+        out.append(f'<text x="10" y="{y + 4:.0f}">{percent} %</text>')
+    for i, n in enumerate(LENGTHS):
+        out.append(f'<text x="{56 + 80 * i}" y="278">{n}</text>')
+    for i, (name, values, colour, dashed) in enumerate(lines):
+        out.append(polyline(values, 600, colour, dashed))
+        out.append(f'<text x="400" y="{30 + 16 * i}" fill="{colour}">{name}'
+                   '</text>')
+    out.append('<text x="200" y="300">transactions in a connection; % more '
+               'for the same CPU time</text></svg>\n')
+    with open(os.path.join(directory, "paper.svg"), "w",
+              encoding="ascii") as f:
+        f.write("\n".join(out))
