@@ -90,6 +90,12 @@ void accept_cancel(struct mp_handle *h)
 				    CHAN_OP_ACCEPT);
 }
 
+void accept_kick(const struct mp_handle *h)
+{
+	/* inet_shutdown() of a listening socket does this and no more. */
+	sys_shutdown(h->file.fd, SHUT_WR);
+}
+
 void accept_free(struct mp_handle *h)
 {
 	struct front *f = h->front;

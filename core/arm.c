@@ -170,6 +170,8 @@ static void update_close(struct mp_handle *h)
 {
 	if (h->state != HANDLE_CLOSING || h->tx.head || front_in_flight(h))
 		return;
+	if (h->accepts)
+		accept_kick(h);
 	h->close_armed = true;
 	chan_close(h->front->ch, h->id, h->file);
 }

@@ -15,15 +15,27 @@ static size_t bitmap_bytes(const struct front *f)
 	return (f->lwsockets_max + 63) / 64 * 8;
 }
 
+/* Others may wait for the same connections. Where the thread has ended its
+ * requests can't be, and the end of the ring must do. */
+static void leave_listeners(struct front *f)
+{
+	struct mp_handle *h, *next;
+
+	for (h = f->listeners; h; h = next) {
+		next = h->next_listener;
+		if (mp_unregister(h) < 0)
+			spread_leave(&h->place, false);
+	}
+}
+
 /* Descriptors are the caller's, and partitions are left; the channel closes
  * its lightweight sockets itself. */
 static void destroy(void *arg, bool forked)
 {
 	struct front *f = arg;
-	struct mp_handle *h;
 
-	for (h = f->listeners; h && !forked; h = h->next_listener)
-		spread_leave(&h->place, false);
+	if (!forked)
+		leave_listeners(f);
 	if (stat_line == &f->line)
 		stat_line = &stats_rest.line;
 	if (f->unregistered)
@@ -122,8 +134,10 @@ void front_count(const struct front *f)
 		spread_count(&h->place, f->connections, false);
 }
 
-static void enlist(struct mp_handle *h)
+void front_enlist(struct mp_handle *h)
 {
+	if (h->listed)
+		return;
 	h->next_listener = h->front->listeners;
 	h->front->listeners = h;
 	h->listed = true;
@@ -143,7 +157,7 @@ static int partition(struct mp_handle *h, int fd,
 	if (ret < 0)
 		return ret;
 	h->file.fd = h->place.fd;
-	enlist(h);
+	front_enlist(h);
 	return ret;
 }
 
@@ -306,6 +320,8 @@ static void await_end(struct mp_handle *h)
 {
 	struct front *f = h->front;
 
+	bool kick = h->accepts && h->accepts->armed;
+
 	front_cancel(h);
 	while (front_in_flight(h)) {
 		chan_flush_reap(f->ch);
@@ -315,6 +331,8 @@ static void await_end(struct mp_handle *h)
 			chan_wait(f->ch, -1, NULL);
 		front_drain(f);
 	}
+	if (kick)
+		accept_kick(h);
 }
 
 int mp_unregister(struct mp_handle *h)

@@ -104,7 +104,7 @@ struct front {
 	struct queue done;
 	struct mp_handle *touched, *touched_last;
 	struct mp_handle *starved;	/* streams that found no buffer */
-	struct mp_handle *listeners;
+	struct mp_handle *listeners;	/* that accept, or are partitions */
 	unsigned int lent;		/* buffers, the caller's */
 	unsigned int lwsockets, lwsockets_max;
 	unsigned int connections;	/* handles of sockets and files */
@@ -165,6 +165,7 @@ int front_drain(struct front *f);
 
 /* Frees a handle that nothing in the kernel is of. */
 void front_free(struct mp_handle *h);
+void front_enlist(struct mp_handle *h);
 bool front_in_flight(const struct mp_handle *h);
 /* Asks for the end of what is in flight, once. */
 void front_cancel(struct mp_handle *h);
@@ -180,5 +181,9 @@ void accept_done(struct accept_slot *s, const struct chan_event *ev);
 /* Connections that wait in the kernel, as of the last completion. */
 unsigned int accept_pending(struct mp_handle *h);
 void accept_free(struct mp_handle *h);
+
+/* Wakes all who wait for connections of this listener: one that came just now
+ * may have woken only us, who do not take it. */
+void accept_kick(const struct mp_handle *h);
 
 #endif

@@ -178,6 +178,7 @@ static int become_listener(struct mp_handle *h)
 	memset(h->accepts, 0, sizeof(*h->accepts));
 	h->front->connections--;
 	h->counted = false;
+	front_enlist(h);
 	return 0;
 }
 

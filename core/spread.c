@@ -322,6 +322,7 @@ static int join(int fd, uint64_t cookie, const struct mp_cpu_mask *mask,
 		return MP_PARTITION_SHARED;
 	}
 	place->group = g;
+	place->balanced = g->kind == MP_PARTITION_EBPF;
 	activate(g, place, mask);
 	return (int)g->kind;
 }
@@ -348,6 +349,17 @@ int spread_join(int fd, const struct mp_cpu_mask *mask,
 	return ret;
 }
 
+static unsigned int index_of(const struct spread *g,
+			     const struct spread_place *place)
+{
+	unsigned int i;
+
+	for (i = 0; i < g->table->count; i++)
+		if (g->fd[i] == place->fd)
+			return i;
+	return place->index;
+}
+
 void spread_pause(struct spread_place *place)
 {
 	struct spread *g = place->group;
@@ -355,7 +367,7 @@ void spread_pause(struct spread_place *place)
 	if (!g)
 		return;
 	pthread_mutex_lock(&lock);
-	__atomic_store_n(&g->table->parts[place->index].owner, 0,
+	__atomic_store_n(&g->table->parts[index_of(g, place)].owner, 0,
 			 __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 }
@@ -386,17 +398,6 @@ static void close_gap(struct spread *g, unsigned int index)
 	g->table->parts[last].owner = 0;
 	g->table->count = last;
 	attach_classic(g);
-}
-
-static unsigned int index_of(const struct spread *g,
-			     const struct spread_place *place)
-{
-	unsigned int i;
-
-	for (i = 0; i < g->table->count; i++)
-		if (g->fd[i] == place->fd)
-			return i;
-	return place->index;
 }
 
 void spread_leave(struct spread_place *place, bool closed)
@@ -435,7 +436,7 @@ void spread_count(const struct spread_place *place, unsigned int held,
 {
 	struct steer_part *p;
 
-	if (!place->group || place->group->kind != MP_PARTITION_EBPF)
+	if (!place->group || !place->balanced)
 		return;
 	p = &place->group->table->parts[place->index];
 	__atomic_store_n(&p->held, held, __ATOMIC_RELAXED);

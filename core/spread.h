@@ -22,6 +22,7 @@ struct spread_place {
 	unsigned int index;
 	int fd;			/* what to accept from */
 	bool clone;		/* which is ours to close */
+	bool balanced;		/* the program looks at its counts */
 };
 
 /* An enum mp_partition, or -EINVAL when this is no listening TCP socket. */

@@ -411,6 +411,49 @@ static void unregister_a_listener(void)
 	close(a);
 }
 
+/* Each of these may have swallowed the wake-up for a connection that another
+ * channel waits for. */
+static void leave(int how, struct mp_channel *first, struct mp_handle *h)
+{
+	struct mp_completion c;
+
+	if (how == 0) {
+		CHECK_EQ(mp_unregister(h), 0);
+	} else if (how == 1) {
+		CHECK_EQ(mp_close(h), 0);
+		do {
+			CHECK_EQ(mp_dispatch(first, &c, WAIT_MS), 1);
+			if (c.op == MP_OP_ACCEPT)
+				close(c.result);
+		} while (c.op != MP_OP_CLOSE);
+	}
+	CHECK_EQ(mp_destroy(first), 0);
+	native_settle();
+}
+
+static void others_wait_too(void)
+{
+	struct mp_channel *first;
+	struct mp_handle *h;
+	int how, peer;
+
+	for (how = 0; how < 3; how++) {
+		CHECK_EQ(mp_create(NULL, &first), 0);
+		CHECK_EQ(mp_register(first, dup(lfd), NULL, NULL, &h), 0);
+		CHECK_EQ(mp_accept(h, 1, 0), 0);
+		CHECK_EQ(mp_flush(first), 0);
+		CHECK_EQ(mp_accept(listener, 1, 0), 0);
+		CHECK_EQ(mp_flush(ch), 0);
+		peer = net_client(&addr);
+		leave(how, first, h);
+		/* Close may have taken it: there is another. */
+		if (how == 1)
+			close(net_client(&addr));
+		close(native_expect(listener, MP_OP_ACCEPT).result);
+		close(peer);
+	}
+}
+
 /* Beyond the table, connections get descriptors. */
 static void few_lwsockets(void)
 {
@@ -476,6 +519,7 @@ static const struct native_case cases[] = {
 	{ "unregister cancels what waits", unregister_cancels },
 	{ "register again after unregister", register_again },
 	{ "unregister a listener with what it took", unregister_a_listener },
+	{ "a listener that others wait on is left", others_wait_too },
 	{ "more connections than lightweight sockets", few_lwsockets },
 	{ "no descriptor is left for a connection", no_descriptors },
 };
