@@ -106,20 +106,23 @@ fail:
 	return ret;
 }
 
-/* What the caller does not know has its default; what we do not know must be
- * zero, as with the kernel's structures that grow. */
+/* What a program of a later release knows and we do not must be zero, as with
+ * the kernel's structures that grow. */
+static bool all_zero(const char *from, const char *to)
+{
+	while (from < to)
+		if (*from++)
+			return false;
+	return true;
+}
+
 static int read_options(struct mp_options *p, const struct mp_options *from)
 {
-	const char *extra = (const char *)from + sizeof(*p);
-	size_t size = from ? from->size : 0, i;
-
-	if (!from)
-		return 0;
-	if (size < sizeof(*p))
+	if (from->size < sizeof(*p))
 		return -EINVAL;
-	for (i = sizeof(*p); i < size; i++)
-		if (*extra++)
-			return -E2BIG;
+	if (!all_zero((const char *)(from + 1),
+		      (const char *)from + from->size))
+		return -E2BIG;
 	*p = *from;
 	if (!p->batch || !p->buffers || (p->buffers & (p->buffers - 1)) ||
 	    p->buffers > BUFFERS_MAX)
@@ -131,7 +134,7 @@ int mp_create(const struct mp_options *options, struct mp_channel **out)
 {
 	struct mp_options p = MP_OPTIONS_INIT;
 	struct mp_channel *ch;
-	int ret = read_options(&p, options);
+	int ret = options ? read_options(&p, options) : 0;
 
 	if (ret < 0)
 		return ret;
