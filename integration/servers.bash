@@ -35,7 +35,7 @@ unserve() {
 	local status=0
 	kill -"$1" "${3:-$SRV_PID}"
 	wait "${3:-$SRV_PID}" || status=$?
-	same "exit status after SIG$1" "$2" "$status"
+	same "exit status after SIG$1" "$2" "$status" >&2
 }
 
 # backend: a plain backend.py. Sets BACK_http, BACK_fastcgi and so on to ports.
