@@ -36,8 +36,14 @@ struct steer_part {
 };
 
 struct steer_table {
-	__u32 count;		/* partitions in use; number 0 always is */
-	__u32 spare[15];
+	__u32 count;		/* partitions to choose from; 0 always is one */
+	__u32 made;		/* partitions that there are */
+	__u32 changes;		/* counts what is owned, left, paused */
+	__u32 used;		/* of these, up to the last that had an owner */
+	__u32 shared;		/* given up: all take what number 0 gets */
+	__u32 step;		/* how the kernel chooses: enum steer_step */
+	__u32 stopped;		/* by shutdown(2): listens no more */
+	__u32 spare[9];
 	struct steer_part parts[STEER_PARTS];
 };
 
@@ -106,6 +112,8 @@ STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu)
 
 #ifndef __bpf__
 #include <stdbool.h>
+
+enum steer_step { STEER_EBPF, STEER_CPU, STEER_RANDOM };
 
 /* What the loader leaves: the table's map, the sockets' map, the program. */
 struct steer_fds {

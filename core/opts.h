@@ -16,6 +16,10 @@
 
 enum opts_mode { MODE_ON, MODE_OFF, MODE_STRICT };
 enum opts_log { LOG_ON, LOG_OFF, LOG_ALL };
+enum opts_partition {
+	PARTITION_AUTO, PARTITION_EBPF, PARTITION_CBPF, PARTITION_HASH,
+	PARTITION_OFF
+};
 enum opts_lwsocket { LWSOCKET_AUTO, LWSOCKET_ON, LWSOCKET_OFF };
 
 struct opts {

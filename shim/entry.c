@@ -7,6 +7,7 @@
 #include "epset.h"
 #include "handover.h"
 #include "leftover.h"
+#include "listener.h"
 #include "rx.h"
 #include "tx.h"
 #include "vsock.h"
@@ -124,6 +125,10 @@ static void close_given(struct vsock *vs, int fd)
 
 	leftover_close(vs);
 	fd_set_object(fd, NULL);
+	if (vs->listener && vs->listener->part) {
+		partition_closed(vs->listener->part, fd);
+		vs->listener->part = NULL;
+	}
 	if (!vs->listener && tx_is_ours(vs)) {
 		/* What is queued goes first, under a number of its own. */
 		vs->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -13,6 +13,7 @@
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
+#include "listener.h"
 #include "rx.h"
 #include "tx.h"
 #include "user.h"
@@ -49,6 +50,9 @@ static long close_number(int fd)
 		return ret;
 	case OBJ_PLAIN:
 		fd_set_object(fd, NULL);
+		return SHIM_PASS;
+	case OBJ_PARTITION:
+		partition_closed(object, fd);
 		return SHIM_PASS;
 	default:
 		return SHIM_PASS;
@@ -138,6 +142,17 @@ static int note_copy(int fd, int copy)
 	return copy;
 }
 
+/* One more number of the kernel's for it, which keeps its queues open. */
+static long copy_listener(struct partition *part, int fd,
+			  long copy(int, int, int), int to, int flags)
+{
+	long ret = copy(fd, to, flags);
+
+	if (part && ret >= 0 && ret < FD_TABLE_MAX)
+		partition_named(part, (int)ret);
+	return ret;
+}
+
 static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 {
 	struct vsock *vs;
@@ -158,11 +173,14 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 			return ret == SHIM_PASS ? copy(fd, to, flags) : ret;
 		th = vs->th;
 		if (vs->listener)
-			ret = copy(fd, to, flags);
+			ret = copy_listener(vs->listener->part, fd, copy, to,
+					    flags);
 		else
 			ret = dup_socket(vs, fd, copy, to, flags);
 		lock_give(&th->lock);
 		return ret;
+	case OBJ_PARTITION:
+		return copy_listener(object, fd, copy, to, flags);
 	default:
 		return note_copy(fd, (int)copy(fd, to, flags));
 	}
@@ -205,6 +223,9 @@ static void before_replace(int fd)
 		break;
 	case OBJ_PLAIN:
 		fd_set_object(fd, NULL);
+		break;
+	case OBJ_PARTITION:
+		partition_closed(object, fd);
 		break;
 	case OBJ_SET:
 		ep_close(object);

@@ -11,6 +11,10 @@ void *fd_table[FD_TABLE_MAX];
  * kernel's table grows large: it is copied by every fork. */
 #define HIDE_BASE_MAX 4096
 
+/* So many fit above it: a ring for each thread, the sockets of partitioned
+ * listeners. */
+#define HIDE_ROOM 1024
+
 /* When the limit can't be raised they go into its upper half, where a program
  * that opens few does not come; below this limit every number counts. */
 #define HIDE_WITHIN_MIN 256
@@ -101,8 +105,8 @@ static int copy_above(int fd, const struct rlimit *old)
 	struct rlimit raised = *old;
 	int moved = -1;
 
-	raised.rlim_cur = old->rlim_cur + 64 < old->rlim_max ?
-				  old->rlim_cur + 64 : old->rlim_max;
+	raised.rlim_cur = old->rlim_cur + HIDE_ROOM < old->rlim_max ?
+				  old->rlim_cur + HIDE_ROOM : old->rlim_max;
 	if (!sys_prlimit(RLIMIT_NOFILE, &raised, NULL)) {
 		moved = sys_fcntl(fd, F_DUPFD_CLOEXEC,
 				  old->rlim_cur < HIDE_BASE_MAX ?

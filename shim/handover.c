@@ -159,7 +159,10 @@ static void forget_numbers(struct vsock *vs)
 	int fd;
 
 	if (vs->fd >= 0 && fd_object(vs->fd) == (void *)vs) {
-		fd_mark_plain(vs->fd);
+		if (vs->listener && vs->listener->part)
+			fd_set_object(vs->fd, vs->listener->part);
+		else
+			fd_mark_plain(vs->fd);
 		view_left(vs->fd, vs->giving - 1u);
 	}
 	for (fd = 0; vs->refs > 1 && fd < FD_TABLE_MAX; fd++) {
@@ -185,6 +188,9 @@ static void move_entries(struct vsock *vs)
 
 		ev.data.u64 = e->data;
 		leftover_enter(vs, e->set->fd, e->fd, &ev, !e->armed);
+		if (vs->listener && vs->listener->part)
+			partition_ctl(vs->listener->part, e->set->fd,
+				      EPOLL_CTL_ADD, &ev);
 		e->set->has_foreign = true;
 		e->set->foreign = true;
 	}
@@ -228,10 +234,20 @@ bool vs_settle(struct vsock *vs)
 	return true;
 }
 
+/* The process is served by the kernel: what waits in queues that it, or
+ * nobody, owned is reported by the kernel's sets as well. */
+static void give_partition(struct partition *p)
+{
+	partition_share(p);
+	partition_leave(p);
+}
+
 /* Reading is the kernel's. What was read ahead is served from memory, what is
  * queued to send goes out first. */
 static bool let_go(struct vsock *vs)
 {
+	if (vs->listener && vs->listener->part)
+		give_partition(vs->listener->part);
 	if (vs->lowat > 1)
 		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &vs->lowat,
 			       sizeof(vs->lowat));

@@ -11,6 +11,7 @@
 #include "entry.h"
 #include "epset.h"
 #include "init.h"
+#include "partition.h"
 #include "proc.h"
 #include "real.h"
 #include "thread.h"
@@ -106,6 +107,7 @@ void init_unusable(int why)
 {
 	usable = -1;
 	view_refused(why);
+	partition_share_all();
 	if (opts.mode == MODE_STRICT) {
 		shim_log("%s; MEGAPIPE=strict: not started", reason(why));
 		real._exit(2);
@@ -174,6 +176,7 @@ static void end(bool last)
 	done = true;
 	if (!list_empty(&shim_threads))
 		thread_drain_all(last);
+	partition_exit();
 	write_stats();
 	if (!last)
 		thread_give_all();

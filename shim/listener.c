@@ -27,7 +27,6 @@ int listener_open(struct vsock *vs)
 {
 	struct listener *l = pool_get(&vs->th->ents_pool);
 
-	_Static_assert(sizeof(*l) <= sizeof(struct epent), "same pool");
 	if (!l)
 		return -ENOMEM;
 	memset(l, 0, sizeof(*l));
@@ -101,6 +100,13 @@ static bool use_slots(const struct vsock *vs)
 	       chan_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
 }
 
+/* The program's socket, or what this process has of it for itself. */
+static int armed_sock(const struct vsock *vs)
+{
+	return vs->listener->part ? partition_sock(vs->listener->part) :
+				    vs->fd;
+}
+
 static bool arm(struct vsock *vs)
 {
 	struct listener *l = vs->listener;
@@ -123,7 +129,7 @@ static bool arm(struct vsock *vs)
 	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
 	list_append(&l->armed, &req->node);
 	l->armed_count++;
-	chan_accept(vs->th->ch, req->handle, vs->fd, &req->addr, &req->len,
+	chan_accept(vs->th->ch, req->handle, armed_sock(vs), &req->addr, &req->len,
 		    req->direct);
 	return true;
 }
@@ -173,8 +179,15 @@ static bool is_wanted(const struct vsock *vs)
 
 bool listener_update(struct vsock *vs)
 {
-	if (!is_wanted(vs))
+	struct partition *part = vs->listener->part;
+	bool wanted = is_wanted(vs);
+
+	if (!wanted || (part && part->moved))
 		listener_stop(vs);
+	if (part) {
+		part->moved = false;
+		partition_want(part, wanted);
+	}
 	return !vs->listener->armed_count;
 }
 
@@ -193,6 +206,11 @@ void listener_arm_all(struct thread *th)
 		/* Without memory for a request: with those there are. */
 		while (l->armed_count < n && arm(l->vs))
 			;
+		if (!l->part)
+			continue;
+		if (partition_is_own(l->part))
+			partition_weigh(l->part, th->held);
+		partition_arm(l->part);
 	}
 }
 
@@ -201,8 +219,12 @@ void listener_hold_all(struct thread *th)
 	struct list *node;
 
 	for (node = th->listeners.next; node != &th->listeners;
-	     node = node->next)
-		cancel_all(list_entry(node, struct listener, node)->vs);
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
+
+		if (!partition_is_own(l->part))
+			cancel_all(l->vs);
+	}
 }
 
 void listener_complete(struct accept_req *req, const struct chan_event *ev)
@@ -226,6 +248,8 @@ void listener_complete(struct accept_req *req, const struct chan_event *ev)
 			l->proven = 0;
 		list_append(&l->queue, &req->node);
 		l->queued++;
+		if (partition_is_own(l->part) && ev->result >= 0)
+			partition_took(l->part);
 	}
 	if (vs->life != VS_LISTEN) {
 		vs_put(vs);
@@ -282,6 +306,8 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 	view_sock_accepted(conn, vs);
 	fd_set_object(fd, conn);
 	list_append(&vs->th->loose, &conn->loose);
+	conn->accepted = true;
+	vs->th->held++;
 	stat_inc(STAT_accepted);
 	stat_inc(STAT_accepted_lw);
 	trace2(accept, fd, 1);
@@ -392,7 +418,8 @@ void listener_saw_registered(struct vsock *vs)
  * measured on 6.18). */
 static void kick_sharers(struct vsock *vs)
 {
-	if (!shim_shared || vs->fd < 0 || sys_poll_now(vs->fd, POLLIN) <= 0)
+	if (!shim_shared || vs->fd < 0 ||
+	    partition_is_own(vs->listener->part) || sys_poll_now(vs->fd, POLLIN) <= 0)
 		return;
 	sys_shutdown(vs->fd, SHUT_WR);
 	stat_inc(STAT_listener_kicks);

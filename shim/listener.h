@@ -11,6 +11,7 @@
 #ifndef SHIM_LISTENER_H
 #define SHIM_LISTENER_H
 
+#include "partition.h"
 #include "shim.h"
 
 /* One ACCEPT: armed, then, answered, in the listener's queue. */
@@ -39,6 +40,7 @@ struct listener {
 	int proven;		/* connections used on the accepting thread */
 	int last_fd;		/* accepted last, as a descriptor; or -1 */
 	int flags;		/* of the program's last accept4() */
+	struct partition *part;	/* NULL: it is not partitioned */
 	bool stopped;		/* by connect(AF_UNSPEC), till listen() */
 };
 
@@ -47,7 +49,9 @@ void listener_free(struct vsock *vs);
 
 static inline bool listener_pending(const struct vsock *vs)
 {
-	return vs->listener && vs->listener->queued;
+	const struct listener *l = vs->listener;
+
+	return l && (l->queued || (l->part && l->part->elsewhere));
 }
 
 /* The socket stops listening: as the kernel does, resets what waits. */

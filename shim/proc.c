@@ -11,6 +11,7 @@
 #include "handover.h"
 #include "init.h"
 #include "leftover.h"
+#include "listener.h"
 #include "proc.h"
 #include "rx.h"
 #include "tx.h"
@@ -62,12 +63,14 @@ static void before_fork(void)
 		if (th == self_thread && th->ch)
 			share_sockets(th);
 	}
+	partition_before_fork();
 }
 
 static void after_fork_parent(void)
 {
 	struct list *node, *s;
 
+	partition_after_fork();
 	for (node = shim_threads.next; node != &shim_threads;
 	     node = node->next) {
 		struct thread *th = list_entry(node, struct thread, all);
@@ -91,7 +94,8 @@ static void inherit_socket(struct vsock *vs)
 		    vs->depth != DEPTH_LW)
 			vs->depth = DEPTH_GIVEN;
 		else
-			fd_set_object(fd, NULL);
+			fd_set_object(fd, vs->listener ? vs->listener->part :
+							 NULL);
 	}
 	leftover_free(vs);
 	tx_free(vs);
@@ -139,6 +143,7 @@ static void after_fork_child(void)
 		forget_thread(list_entry(node, struct thread, all));
 	list_init(&shim_threads);
 	self_thread = NULL;
+	partition_forked();
 	view_forked();
 	fd_table_forked();
 	init_forked();

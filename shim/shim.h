@@ -41,11 +41,13 @@ enum obj_kind {
 	OBJ_PRIVATE,		/* a descriptor of our own: not the program's */
 	OBJ_HELD,		/* a free number that we hold in the kernel */
 	OBJ_PLAIN,		/* a socket given back: not taken again */
+	OBJ_PARTITION,		/* struct partition: a listener in parts */
 };
 
 struct epset;
 struct leftover;
 struct listener;
+struct partition;
 struct rx_piece;
 struct tx_chunk;
 struct vsock;
@@ -116,6 +118,7 @@ struct vsock {
 	bool held;			/* sent with MSG_MORE: may wait */
 	bool rst_close;			/* unread data at close: RST */
 	bool shared;			/* a child has it too: no RST */
+	bool accepted;			/* through a listener of ours */
 	bool refused;			/* sends fail with EPIPE from now on */
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
@@ -207,6 +210,7 @@ struct thread {
 	uint32_t turns;		/* counts its waits, from 1 */
 	uint32_t served;	/* futex: counts what others asked for */
 	unsigned int askers;	/* threads that wait for that */
+	unsigned int held;	/* accepted connections that are open */
 	unsigned int lw_count;	/* sockets without a descriptor */
 	int tid;
 	bool away;		/* blocked in a call that we see */

@@ -31,15 +31,49 @@ static long sock_listen(struct vsock *vs, int fd, int backlog)
 	ret = (int)sys_call3(SYS_listen, fd, backlog, 0);
 
 	if (!ret) {
+		if (vs->listener->part)
+			partition_backlog(vs->listener->part, backlog);
 		vs->listener->stopped = false;
 		vs_touch(vs);
 	}
 	return ret;
 }
 
+static int plain_listen(int fd, int backlog)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	int ret = real.listen(fd, backlog);
+
+	if (!ret && p)
+		partition_backlog(p, backlog);
+	else if (!ret)
+		partition_listened(fd, backlog);
+	return ret;
+}
+
 SHIM_EXPORT int listen(int fd, int backlog)
 {
-	SHIM_CALL(fd, sock_listen(vs, fd, backlog), real.listen(fd, backlog));
+	SHIM_CALL(fd, sock_listen(vs, fd, backlog),
+		  plain_listen(fd, backlog));
+}
+
+static long accept_now(struct vsock *vs, int fd, struct sockaddr *addr,
+		       socklen_t *len, int flags)
+{
+	struct partition *p = vs->listener->part;
+	long ret;
+
+	if (likely(!p))
+		return sys_call4(SYS_accept4, fd, addr, len, flags);
+	if (vs->depth == DEPTH_GIVEN) {
+		ret = sys_call4(SYS_accept4, fd, addr, len, flags);
+		return ret != -EAGAIN ? ret :
+			partition_accept_native(p, addr, len, flags);
+	}
+	ret = sys_call4(SYS_accept4, partition_sock(p), addr, len, flags);
+	if (ret >= 0 && partition_is_own(p))
+		partition_took(p);
+	return ret != -EAGAIN ? ret : partition_accept(p, addr, len, flags);
 }
 
 /* A queued connection, or what the kernel has: its queue may hold one for
@@ -57,11 +91,30 @@ static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
 		return ret == -EAGAIN ? SHIM_PASS : ret;
 	if (ret != -EAGAIN)
 		return ret;
-	ret = sys_call4(SYS_accept4, fd, addr, len, flags);
+	ret = accept_now(vs, fd, addr, len, flags);
 	if (ret == -EMFILE && fd_trim())
-		ret = sys_call4(SYS_accept4, fd, addr, len, flags);
+		ret = accept_now(vs, fd, addr, len, flags);
 	if (ret >= 0)
 		listener_accepted_fd(vs, (int)ret);
+	return ret;
+}
+
+/* The kernel's listener in this process: all take what number 0 gets. */
+static int plain_accept(int fd, struct sockaddr *addr, socklen_t *len,
+			int flags)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	int saved = errno, ret;
+
+	if (unlikely(p))
+		partition_share(p);
+	entry_before_block(fd);
+	ret = real.accept4(fd, addr, len, flags);
+	if (likely(!p || ret >= 0 || errno != EAGAIN))
+		return ret;
+	ret = (int)shim_return(partition_accept_native(p, addr, len, flags));
+	if (ret >= 0)
+		errno = saved;
 	return ret;
 }
 
@@ -69,14 +122,13 @@ SHIM_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len,
 			int flags)
 {
 	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, flags),
-		  (entry_before_block(fd),
-		   real.accept4(fd, addr, len, flags)));
+		  plain_accept(fd, addr, len, flags));
 }
 
 SHIM_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	SHIM_CALL(fd, sock_accept(vs, fd, addr, len, 0),
-		  (entry_before_block(fd), real.accept(fd, addr, len)));
+		  plain_accept(fd, addr, len, 0));
 }
 
 /* connect(AF_UNSPEC) on a listener stops it; on a connection it is rare

@@ -34,7 +34,10 @@ static bool end_key_made;
 static void init_pools(struct thread *th)
 {
 	th->socks_pool = (struct pool)POOL_INIT(sizeof(struct vsock), BLOCK);
-	th->ents_pool = (struct pool)POOL_INIT(sizeof(struct epent), BLOCK);
+	/* Of both there are few. */
+	th->ents_pool = (struct pool)POOL_INIT(
+		sizeof(struct listener) > sizeof(struct epent) ?
+			sizeof(struct listener) : sizeof(struct epent), BLOCK);
 	th->pieces_pool = (struct pool)POOL_INIT(THREAD_PIECE_SIZE, BLOCK);
 	th->accepts_pool =
 		(struct pool)POOL_INIT(sizeof(struct accept_req), BLOCK);
@@ -252,6 +255,9 @@ int thread_dispatch(struct thread *th)
 			break;
 		case OBJ_SET:
 			ep_complete(ev.owner, &ev);
+			break;
+		case OBJ_PARTITION:
+			partition_complete(ev.owner, &ev);
 			break;
 		case OBJ_THREAD:
 			wake_complete(ev.owner, &ev);

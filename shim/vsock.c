@@ -96,6 +96,7 @@ void vs_put(struct vsock *vs)
 		vs->life = VS_DEAD;
 	if (vs->depth == DEPTH_LW)
 		thread_count_lw(th, -1);
+	th->held -= vs->accepted;
 	ep_forget(vs, -1);
 	rx_free(vs);
 	tx_free(vs);
@@ -502,6 +503,18 @@ int vs_take_error(struct vsock *vs)
 
 /* --- close ----------------------------------------------------------- */
 
+/* The program's number is closed next: the queues behind it go with it. */
+static void close_partition(struct vsock *vs)
+{
+	struct partition *p = vs->listener->part;
+
+	if (!p)
+		return;
+	vs->listener->part = NULL;
+	partition_leave(p);
+	partition_closed(p, vs->fd);
+}
+
 void vs_close(struct vsock *vs)
 {
 	struct thread *th = vs->th;
@@ -511,6 +524,7 @@ void vs_close(struct vsock *vs)
 		listener_stop(vs);
 		if (!vs_mine(vs) && vs_wait_accepts(vs) == -EBADF)
 			return;
+		close_partition(vs);
 		vs->refs = 0;
 		vs_set_life(vs, VS_CLOSING);
 		vs_put(vs);

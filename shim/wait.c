@@ -87,13 +87,16 @@ static bool is_candidate(int fd, int state, enum vs_life *life)
 
 /* 1 when the descriptor is ours now, 0 when it stays the kernel's, -1 when it
  * does and should be remembered: a TCP socket (fd_keep()). */
-static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
+static int adopt_socket(struct epset *set, int fd,
+			const struct epoll_event *ev, struct partition *part)
 {
 	struct vsock *vs, *from = listener_of(set->th, fd);
 	enum vs_life life;
 	int state;
 
-	if (fd_object(fd) || fd < 0 || fd >= FD_TABLE_MAX)
+	if (part && part->native)
+		return -1;
+	if (fd_object(fd) != (void *)part || fd < 0 || fd >= FD_TABLE_MAX)
 		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
 	state = tcp_state(fd);
 	if (set->plain || ev->events & ~OUR_EVENTS) {
@@ -124,17 +127,58 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	view_sock_open(vs);
 	fd_set_object(fd, vs);
 	stat_inc(STAT_adopted);
-	if (from)
+	if (part)
+		partition_adopt(part, vs);
+	if (from) {
 		listener_saw_registered(from);
+		vs->accepted = true;
+		set->th->held++;
+	}
 	return 1;
+}
+
+static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
+{
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
+	int taken = adopt_socket(set, fd, ev, part);
+
+	if (unlikely(taken != 1 && part))
+		partition_share(part);
+	return taken;
+}
+
+static void add_plain(struct epset *set, int fd, struct epoll_event *ev)
+{
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
+
+	sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, fd, ev);
+	if (part)
+		partition_ctl(part, set->fd, EPOLL_CTL_ADD, ev);
+}
+
+/* fd_keep() and fd_unkeep(), also for a number that stands for a partitioned
+ * listener, which counts for itself. */
+static void keep(int fd, bool one_more)
+{
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
+
+	if (unlikely(part))
+		part->kept += one_more ? 1 : part->kept ? -1u : 0;
+	else if (one_more)
+		fd_keep(fd);
+	else
+		fd_unkeep(fd);
 }
 
 /* Only this set has it (fd_keep()), and it can be ours. */
 static bool is_claimable(int fd)
 {
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
 	enum vs_life life;
 
-	return fd_is_kept_once(fd) && is_candidate(fd, tcp_state(fd), &life);
+	return (unlikely(part) ? part->kept == 1 && !part->native :
+				 fd_is_kept_once(fd)) &&
+	       is_candidate(fd, tcp_state(fd), &life);
 }
 
 /* A one-shot entry that fired in the kernel's set must not be armed again. */
@@ -152,14 +196,25 @@ static void adopt_candidate(struct epset *set, struct candidate *c)
 
 	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 		return;
-	fd_unkeep(c->fd);
+	keep(c->fd, false);
 	taken = adopt(set, c->fd, &c->ev);
 	if (taken != 1)
-		sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, c->fd, &c->ev);
+		add_plain(set, c->fd, &c->ev);
 	else if (fired)
 		ep_find(set, fd_object(c->fd), c->fd)->armed = false;
 	if (taken < 0)
-		fd_keep(c->fd);
+		keep(c->fd, true);
+}
+
+/* A partitioned listener that stays in the kernel's set. */
+static void share_candidate(struct epset *set, struct candidate *c)
+{
+	struct partition *part = fd_lookup(c->fd, OBJ_PARTITION);
+
+	if (likely(!part))
+		return;
+	partition_share(part);
+	partition_ctl(part, set->fd, EPOLL_CTL_ADD, &c->ev);
 }
 
 /* The first wait: what was added before is looked at. A candidate that the
@@ -169,9 +224,14 @@ static void adopt_candidates(struct epset *set)
 	unsigned int i;
 
 	set->has_foreign |= set->candidate_count > 0;
-	for (i = 0; i < set->candidate_count; i++)
-		if (is_claimable(set->candidates[i].fd))
-			adopt_candidate(set, &set->candidates[i]);
+	for (i = 0; i < set->candidate_count; i++) {
+		struct candidate *c = &set->candidates[i];
+
+		if (is_claimable(c->fd))
+			adopt_candidate(set, c);
+		else
+			share_candidate(set, c);
+	}
 	set->candidate_count = 0;
 }
 
@@ -255,14 +315,16 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 	ret = sys_epoll_ctl(set->fd, op, fd, ev);
 	if (ret < 0)
 		return ret;
+	if (unlikely(fd_lookup(fd, OBJ_PARTITION)))
+		partition_ctl(fd_object(fd), set->fd, op, ev);
 	if (!set->th)
 		ep_note_candidate(set, op, fd, ev);
 	else
 		set->has_foreign = true;
 	if (taken < 0)
-		fd_keep(fd);
+		keep(fd, true);
 	else if (op == EPOLL_CTL_DEL)
-		fd_unkeep(fd);
+		keep(fd, false);
 	return ret;
 }
 
@@ -371,6 +433,8 @@ static bool worth_claiming(struct epset *set)
 	worth = set->th;
 	for (i = 0; !worth && i < set->candidate_count; i++)
 		worth = is_claimable(set->candidates[i].fd);
+	for (i = 0; !worth && i < set->candidate_count; i++)
+		share_candidate(set, &set->candidates[i]);
 	set->waited |= !worth;
 	lock_give(lock);
 	return worth;

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Partitioned listeners and the process: when they are made, what a child
+ * inherits, which numbers name them. See partition.h.
+ *
+ * Owns: the list of them, what is known of calls of listen(), their lock,
+ * inside which no other is taken.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "clone.h"
+#include "config.h"
+#include "fdtable.h"
+#include "init.h"
+#include "partition.h"
+#include "partition_table.h"
+
+/* Twice as many as CPUs: the workers of a server and those that follow them
+ * at a reload. */
+#define PER_CPU 2
+#define FEWEST 8
+
+/* Listeners of this process, as far as we know them. */
+#define NOTES 64
+
+/* Descriptors of ours count against a limit that can't be passed: below this
+ * one the program may need them all. */
+#define LIMIT_MIN 4096
+
+struct note {
+	int fd;
+	int backlog;
+	bool done;
+	uint64_t cookie;	/* SO_COOKIE: never the same again */
+};
+
+static struct note notes[NOTES];
+static unsigned int note_count;
+static struct lock part_lock;
+static struct list partitions = LIST_INIT(partitions);
+static struct pool part_pool = POOL_INIT(sizeof(struct partition), 65536);
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	sys_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+	return cookie;
+}
+
+void partition_listened(int fd, int backlog)
+{
+	uint64_t cookie;
+	unsigned int i;
+
+	if (opts.partition == PARTITION_OFF || shim_off)
+		return;
+	cookie = cookie_of(fd);
+	if (!cookie || !lock_take(&part_lock))
+		return;
+	for (i = 0; i < note_count && notes[i].fd != fd; i++)
+		;
+	if (i < NOTES) {
+		if (i == note_count)
+			note_count++;
+		if (notes[i].cookie != cookie)
+			notes[i].done = false;
+		notes[i].fd = fd;
+		notes[i].backlog = backlog;
+		notes[i].cookie = cookie;
+	}
+	lock_give(&part_lock);
+}
+
+/* --- making ---------------------------------------------------------- */
+
+static unsigned int wanted_count(void)
+{
+	uint64_t cpus[STEER_WORDS] = { 0 };
+	unsigned int i, n = 0;
+
+	sys_call3(SYS_sched_getaffinity, 0, sizeof(cpus), cpus);
+	for (i = 0; i < STEER_WORDS; i++)
+		n += (unsigned int)__builtin_popcountll(cpus[i]);
+	n *= PER_CPU;
+	n = n < FEWEST ? FEWEST : n;
+	return n < STEER_PARTS ? n : STEER_PARTS;
+}
+
+/* Room for descriptors of ours, and a way to hear of the end of others. */
+static int process_allows(void)
+{
+	struct rlimit lim;
+	int pidfd;
+
+	if (sys_prlimit(RLIMIT_NOFILE, NULL, &lim) < 0)
+		return -EMFILE;
+	if (lim.rlim_cur == lim.rlim_max && lim.rlim_cur < LIMIT_MIN)
+		return -EMFILE;
+	pidfd = (int)sys_call3(434 /* pidfd_open */, sys_getpid(), 0, 0);
+	if (pidfd >= 0)
+		sys_close(pidfd);
+	return pidfd < 0 ? pidfd : 0;
+}
+
+static bool is_tcp_listener(int fd)
+{
+	int listens = 0, protocol = 0;
+	socklen_t len = sizeof(int);
+
+	sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+	return listens && protocol == IPPROTO_TCP;
+}
+
+static void drop_socks(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 1; i < p->count; i++) {
+		fd_unhide(p->socks[i]);
+		sys_close(p->socks[i]);
+	}
+	fd_unhide(p->guard);
+	sys_close(p->guard);
+}
+
+static void drop_change(struct partition *p)
+{
+	fd_unhide(p->change);
+	sys_close(p->change);
+}
+
+/* From what can fail to what is seen. */
+static int make_socks(struct partition *p, int backlog)
+{
+	struct steer_fds fds;
+	int ret = table_load(p, &fds);
+
+	if (ret < 0)
+		return ret;
+	p->change = clone_hide(sys_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+	ret = p->change < 0 ? p->change : 0;
+	if (!ret) {
+		ret = clone_listener(p->fd, backlog, p->socks + 1,
+				     p->count - 1, &p->guard);
+		if (ret < 0)
+			drop_change(p);
+	}
+	if (!ret) {
+		ret = table_attach(p, &fds);
+		if (ret < 0) {
+			drop_socks(p);
+			drop_change(p);
+		}
+	}
+	if (ret < 0)
+		table_unload(p, &fds);
+	return ret;
+}
+
+static struct partition *new_partition(int fd)
+{
+	struct partition *p = pool_get(&part_pool);
+
+	if (!p)
+		return NULL;
+	memset(p, 0, sizeof(*p));
+	memset(p->pidfds, 0xff, sizeof(p->pidfds));
+	p->kind = OBJ_PARTITION;
+	p->refs = 1;
+	p->fd = p->socks[0] = fd;
+	p->mine = p->table_fd = p->watch = -1;
+	p->count = wanted_count();
+	return p;
+}
+
+static int make(const struct note *note)
+{
+	struct partition *p;
+	int ret = process_allows();
+
+	if (!ret)
+		ret = clone_possible(note->fd);
+	if (ret < 0)
+		return ret;
+	p = new_partition(note->fd);
+	if (!p)
+		return -ENOMEM;
+	ret = make_socks(p, note->backlog);
+	if (ret < 0) {
+		pool_put(&part_pool, p);
+		return ret;
+	}
+	list_append(&partitions, &p->all);
+	fd_set_object(note->fd, p);
+	return 0;
+}
+
+/* One that is adopted has its object: this process is a server itself. */
+static void consider(struct note *note)
+{
+	int ret;
+
+	if (note->done || fd_object(note->fd) ||
+	    cookie_of(note->fd) != note->cookie ||
+	    !is_tcp_listener(note->fd) || !config_takes_socket(note->fd))
+		return;
+	note->done = true;
+	ret = make(note);
+	stat_inc(ret < 0 ? STAT_partition_refused : STAT_partitioned);
+	shim_tell(ret < 0 ? "listener %d is not partitioned: %s" :
+			    "listener %d is partitioned%s",
+		  note->fd, ret < 0 ? strerrordesc_np(-ret) : "");
+}
+
+void partition_before_fork(void)
+{
+	unsigned int i;
+
+	if (!lock_take(&part_lock))
+		return;
+	for (i = 0; i < note_count && init_usable(); i++)
+		consider(&notes[i]);
+}
+
+void partition_after_fork(void)
+{
+	if (part_lock.owner == lock_self())
+		lock_give(&part_lock);
+}
+
+static void forget_process(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->count; i++) {
+		if (p->pidfds[i] < 0)
+			continue;
+		fd_unhide(p->pidfds[i]);
+		sys_close(p->pidfds[i]);
+		p->pidfds[i] = -1;
+		p->owners[i] = 0;
+	}
+	if (p->watch >= 0) {
+		fd_unhide(p->watch);
+		sys_close(p->watch);
+	}
+	p->watch = p->mine = -1;
+	p->vs = NULL;
+	p->handle = 0;
+	p->native = p->armed = p->elsewhere = p->moved = false;
+	memset(p->watched, 0, sizeof(p->watched));
+}
+
+void partition_forked(void)
+{
+	struct list *node;
+
+	part_lock = (struct lock){ 0 };
+	for (node = partitions.next; node != &partitions; node = node->next)
+		forget_process(list_entry(node, struct partition, all));
+}
+
+/* --- numbers --------------------------------------------------------- */
+
+void partition_named(struct partition *p, int fd)
+{
+	if (!lock_take(&part_lock))
+		return;
+	p->refs++;
+	fd_set_object(fd, p);
+	lock_give(&part_lock);
+}
+
+static void rename_to_other(struct partition *p, int fd)
+{
+	int i;
+
+	for (i = 0; p->fd == fd && i < FD_TABLE_MAX; i++)
+		if (i != fd && fd_object(i) == (void *)p)
+			p->fd = p->socks[0] = i;
+}
+
+void partition_closed(struct partition *p, int fd)
+{
+	bool last;
+
+	if (!lock_take(&part_lock))
+		return;
+	fd_set_object(fd, NULL);
+	last = !--p->refs;
+	if (last)
+		list_remove(&p->all);
+	else
+		rename_to_other(p, fd);
+	lock_give(&part_lock);
+	if (!last)
+		return;
+	drop_socks(p);
+	drop_change(p);
+	table_unload(p, NULL);
+	p->kind = OBJ_NONE;
+	if (!lock_take(&part_lock))
+		return;
+	pool_put(&part_pool, p);
+	lock_give(&part_lock);
+}
+
+/* --- all of them ----------------------------------------------------- */
+
+void partition_share_all(void)
+{
+	struct list *node;
+
+	if (!lock_take(&part_lock))
+		return;
+	for (node = partitions.next; node != &partitions; node = node->next)
+		partition_share(list_entry(node, struct partition, all));
+	lock_give(&part_lock);
+}
+
+void partition_exit(void)
+{
+	struct list *node;
+
+	if (!lock_take(&part_lock))
+		return;
+	for (node = partitions.next; node != &partitions; node = node->next)
+		table_release(list_entry(node, struct partition, all));
+	lock_give(&part_lock);
+}
+
+/* --- the program's calls --------------------------------------------- */
+
+long partition_accept_native(struct partition *p, struct sockaddr *addr,
+			     socklen_t *len, int flags)
+{
+	unsigned int i;
+	long ret = -EAGAIN;
+
+	for (i = 1; i < p->table->used && i < p->count && ret == -EAGAIN; i++)
+		ret = sys_call4(SYS_accept4, p->socks[i], addr, len, flags);
+	return ret;
+}
+
+void partition_ctl(struct partition *p, int epfd, int op,
+		   const struct epoll_event *ev)
+{
+	unsigned int i;
+
+	for (i = 1; p->native && i < p->table->used && i < p->count; i++)
+		sys_epoll_ctl(epfd, op, p->socks[i],
+			      (struct epoll_event *)ev);
+}
+
+void partition_option(struct partition *p, int level, int name,
+		      const void *val, socklen_t len)
+{
+	unsigned int i;
+
+	for (i = 1; i < p->count; i++)
+		sys_setsockopt(p->socks[i], level, name, val, len);
+}
+
+void partition_backlog(struct partition *p, int backlog)
+{
+	unsigned int i;
+
+	/* Once shut down they never listen again. */
+	for (i = 1; !p->table->stopped && i < p->count; i++)
+		sys_call3(SYS_listen, p->socks[i], backlog, 0);
+}
+
+/* The listener stops for all who have it. It may listen again, and the guard
+ * must let it. */
+void partition_stop(struct partition *p)
+{
+	static const int on = 1;
+	unsigned int i;
+
+	p->table->stopped = 1;
+	sys_setsockopt(p->guard, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	sys_setsockopt(p->guard, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	table_share(p);
+	for (i = 1; i < p->count; i++)
+		sys_shutdown(p->socks[i], SHUT_RDWR);
+}
