@@ -219,12 +219,8 @@ void listener_hold_all(struct thread *th)
 	struct list *node;
 
 	for (node = th->listeners.next; node != &th->listeners;
-	     node = node->next) {
-		struct listener *l = list_entry(node, struct listener, node);
-
-		if (!partition_is_own(l->part))
-			cancel_all(l->vs);
-	}
+	     node = node->next)
+		cancel_all(list_entry(node, struct listener, node)->vs);
 }
 
 void listener_complete(struct accept_req *req, const struct chan_event *ev)

@@ -8,6 +8,7 @@
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
+#include "listener.h"
 #include "option.h"
 #include "tx.h"
 #include "user.h"
@@ -224,9 +225,14 @@ static long set_of_listener(struct vsock *vs, int level, int name,
 	if (changes_reading(level, name) ||
 	    (level == SOL_SOCKET && name == SO_RCVLOWAT))
 		vs_give_back(vs, STAT_handover_call);
-	if (level != SOL_SOCKET || (name != SO_SNDBUF && name != SO_RCVBUF))
+	if (vs->listener->part)
+		ret = partition_option(vs->listener->part, level, name, val,
+				       len);
+	else if (level != SOL_SOCKET ||
+		 (name != SO_SNDBUF && name != SO_RCVBUF))
 		return SHIM_PASS;
-	ret = sys_setsockopt(vs->fd, level, name, val, len);
+	else
+		ret = sys_setsockopt(vs->fd, level, name, val, len);
 	if (!ret)
 		vs->limits = option_limits(vs->fd, true);
 	return ret;
@@ -283,11 +289,23 @@ static long give_int(int value, void *val, socklen_t *len)
 	return 0;
 }
 
+/* Partitions share their port; the program has not asked for that. */
+static bool is_hidden_port(const struct vsock *vs, int level, int name)
+{
+	return unlikely(partition_any) && level == SOL_SOCKET &&
+	       name == SO_REUSEPORT &&
+	       (vs->listener ? !!vs->listener->part : vs->accepted);
+}
+
 long option_get(struct vsock *vs, int level, int name, void *val,
 		socklen_t *len)
 {
 	int ret;
 
+	if (is_hidden_port(vs, level, name) &&
+	    !user_bad(val, sizeof(int)) && !user_bad(len, sizeof(*len)))
+		return give_int(vs->listener ? vs->listener->part->reuseport :
+					       0, val, len);
 	if (vs->listener ||
 	    (vs->depth == DEPTH_GIVEN && (name != SO_ERROR || !vs->err)))
 		return SHIM_PASS;

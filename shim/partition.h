@@ -28,6 +28,7 @@ struct partition {
 	bool elsewhere;		/* others' sockets may have connections */
 	bool moved;		/* requests wait on a socket not taken now */
 	bool paused;		/* as the table has it */
+	bool reuseport;		/* SO_REUSEPORT, as the program has set it */
 	uint32_t kept;		/* kernel's sets that have it (fd_keep()) */
 	int refs;		/* numbers of the program that name it */
 	int fd;			/* one of them: socket 0 */
@@ -115,8 +116,12 @@ long partition_accept_native(struct partition *p, struct sockaddr *addr,
 void partition_ctl(struct partition *p, int epfd, int op,
 		   const struct epoll_event *ev);
 
-/* Calls that concern the socket: the same for the others. */
-void partition_option(struct partition *p, int level, int name,
+/* Is any listener of this process partitioned? */
+extern bool partition_any;
+
+/* Calls that concern the socket: the same for the others. setsockopt() answers
+ * for all: 0 or -errno. */
+int partition_option(struct partition *p, int level, int name,
 		      const void *val, socklen_t len);
 void partition_backlog(struct partition *p, int backlog);
 void partition_stop(struct partition *p);

@@ -39,6 +39,7 @@ struct note {
 static struct note notes[NOTES];
 static unsigned int note_count;
 static struct lock part_lock;
+bool partition_any;
 static struct list partitions = LIST_INIT(partitions);
 static struct pool part_pool = POOL_INIT(sizeof(struct partition), 65536);
 
@@ -197,6 +198,7 @@ static int make(const struct note *note)
 	}
 	list_append(&partitions, &p->all);
 	fd_set_object(note->fd, p);
+	partition_any = true;
 	return 0;
 }
 
@@ -357,13 +359,25 @@ void partition_ctl(struct partition *p, int epfd, int op,
 			      (struct epoll_event *)ev);
 }
 
-void partition_option(struct partition *p, int level, int name,
-		      const void *val, socklen_t len)
+int partition_option(struct partition *p, int level, int name,
+		     const void *val, socklen_t len)
 {
+	bool port = level == SOL_SOCKET && name == SO_REUSEPORT;
+	int ret = sys_setsockopt(p->fd, level, name, val, len), value;
+	static const int on = 1;
 	unsigned int i;
 
+	if (ret < 0)
+		return ret;
+	if (port) {
+		memcpy(&value, val, sizeof(value));
+		p->reuseport = value;
+		sys_setsockopt(p->fd, level, name, &on, sizeof(on));
+		return 0;
+	}
 	for (i = 1; i < p->count; i++)
 		sys_setsockopt(p->socks[i], level, name, val, len);
+	return 0;
 }
 
 void partition_backlog(struct partition *p, int backlog)

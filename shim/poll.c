@@ -7,6 +7,7 @@
 #include "epset.h"
 #include "handover.h"
 #include "leftover.h"
+#include "partition.h"
 #include "poll.h"
 #include "ready.h"
 #include "tx.h"
@@ -82,6 +83,14 @@ int poll_release(int fd)
 	return left;
 }
 
+void poll_share(int fd)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+
+	if (unlikely(p))
+		partition_share(p);
+}
+
 /* libc's headers say that poll() only writes to its array; we read it too. */
 static bool any_ours(struct pollfd *given, nfds_t count)
 {
@@ -90,10 +99,14 @@ static bool any_ours(struct pollfd *given, nfds_t count)
 
 	__asm__("" : "+r"(fds));
 
-	for (i = 0; i < count; i++)
-		if (fds[i].fd >= 0 && (fd_lookup(fds[i].fd, OBJ_SOCK) ||
-				       fd_lookup(fds[i].fd, OBJ_SET)))
+	for (i = 0; i < count; i++) {
+		if (fds[i].fd < 0 || !fd_object(fds[i].fd))
+			continue;
+		poll_share(fds[i].fd);
+		if (fd_lookup(fds[i].fd, OBJ_SOCK) ||
+		    fd_lookup(fds[i].fd, OBJ_SET))
 			return true;
+	}
 	return false;
 }
 

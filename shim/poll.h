@@ -16,4 +16,8 @@ int poll_ready(int fd, short events);
 /* Gives it back: 0 when it is the kernel's now. */
 int poll_release(int fd);
 
+/* A process that waits for a partitioned listener in this way takes what the
+ * kernel's socket has. */
+void poll_share(int fd);
+
 #endif

@@ -77,10 +77,13 @@ static bool any_ours(const struct selection *s, int count)
 {
 	int fd;
 
-	FOR_EACH(fd, s, count)
-		if (unlikely(fd_object(fd)) && (fd_lookup(fd, OBJ_SOCK) ||
-						fd_lookup(fd, OBJ_SET)))
+	FOR_EACH(fd, s, count) {
+		if (likely(!fd_object(fd)))
+			continue;
+		poll_share(fd);
+		if (fd_lookup(fd, OBJ_SOCK) || fd_lookup(fd, OBJ_SET))
 			return true;
+	}
 	return false;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "clone.h"
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
@@ -131,6 +132,17 @@ SHIM_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 		  plain_accept(fd, addr, len, 0));
 }
 
+static void stop_listening(struct vsock *vs)
+{
+	listener_stop(vs);
+	listener_reset_queue(vs);
+	if (vs->listener->part)
+		partition_stop(vs->listener->part);
+	vs->listener->stopped = true;
+	vs->in_edge++;
+	ep_notify(vs);
+}
+
 /* connect(AF_UNSPEC) on a listener stops it; on a connection it is rare
  * enough to be the kernel's. */
 static long sock_connect(struct vsock *vs, const struct sockaddr *addr,
@@ -142,11 +154,7 @@ static long sock_connect(struct vsock *vs, const struct sockaddr *addr,
 	    addr->sa_family != AF_UNSPEC)
 		return SHIM_PASS;
 	if (vs->listener) {
-		listener_stop(vs);
-		listener_reset_queue(vs);
-		vs->listener->stopped = true;
-		vs->in_edge++;
-		ep_notify(vs);
+		stop_listening(vs);
 		return SHIM_PASS;
 	}
 	/* What went before goes out; what was not read is lost. */
@@ -156,10 +164,22 @@ static long sock_connect(struct vsock *vs, const struct sockaddr *addr,
 	return SHIM_PASS;
 }
 
+static int plain_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	int ret;
+
+	entry_before_block(fd);
+	ret = real.connect(fd, addr, len);
+	if (unlikely(p) && !ret)
+		partition_stop(p);	/* AF_UNSPEC */
+	return ret;
+}
+
 SHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	SHIM_CALL(fd, sock_connect(vs, addr, len),
-		  (entry_before_block(fd), real.connect(fd, addr, len)));
+		  plain_connect(fd, addr, len));
 }
 
 /* After what was queued before it. */
@@ -169,13 +189,8 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 	int ret;
 
 	if (vs->listener) {
-		if (how != SHUT_WR) {
-			listener_stop(vs);
-			listener_reset_queue(vs);
-			vs->listener->stopped = true;
-			vs->in_edge++;
-			ep_notify(vs);
-		}
+		if (how == SHUT_RD || how == SHUT_RDWR)
+			stop_listening(vs);
 		return SHIM_PASS;
 	}
 	if (!tx_is_ours(vs) || how < SHUT_RD || how > SHUT_RDWR)
@@ -211,9 +226,18 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 	return 0;
 }
 
+static int plain_shutdown(int fd, int how)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+
+	if (unlikely(p) && (how == SHUT_RD || how == SHUT_RDWR))
+		partition_stop(p);
+	return real.shutdown(fd, how);
+}
+
 SHIM_EXPORT int shutdown(int fd, int how)
 {
-	SHIM_CALL(fd, sock_shutdown(vs, fd, how), real.shutdown(fd, how));
+	SHIM_CALL(fd, sock_shutdown(vs, fd, how), plain_shutdown(fd, how));
 }
 
 static long give_name(const void *name, socklen_t have, struct sockaddr *addr,
@@ -260,17 +284,39 @@ SHIM_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	SHIM_CALL(fd, sock_getsockname(vs), real.getsockname(fd, addr, len));
 }
 
+static int plain_getsockopt(int fd, int level, int name, void *val,
+			    socklen_t *len)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	int ret = real.getsockopt(fd, level, name, val, len);
+
+	if (unlikely(p) && !ret && level == SOL_SOCKET && name == SO_REUSEPORT)
+		memcpy(val, &(int){ p->reuseport }, *len);
+	return ret;
+}
+
+static int plain_setsockopt(int fd, int level, int name, const void *val,
+			    socklen_t len)
+{
+	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+
+	if (likely(!p))
+		return real.setsockopt(fd, level, name, val, len);
+	return (int)shim_return(partition_option(p, level, name, val, len));
+}
+
 SHIM_EXPORT int getsockopt(int fd, int level, int name, void *val,
 			   socklen_t *len)
 {
 	SHIM_CALL(fd, option_get(vs, level, name, val, len),
-		  real.getsockopt(fd, level, name, val, len));
+		  plain_getsockopt(fd, level, name, val, len));
 }
 
 SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *val,
 			   socklen_t len)
 {
 	option_note(level, name);
+	clone_note_option(level, name);
 	SHIM_CALL(fd, option_set(vs, level, name, val, len),
-		  real.setsockopt(fd, level, name, val, len));
+		  plain_setsockopt(fd, level, name, val, len));
 }
