@@ -83,11 +83,15 @@ static bool parse_number(const char *text, uint64_t *out)
 	return *text == '\0';
 }
 
+/* What is wrong with the last value, where that is known, or "". */
+static char why_not[160];
+
 static bool set_value(const struct opt *o, const char *text)
 {
 	uint64_t n;
 	int i;
 
+	*why_not = '\0';
 	switch (o->kind) {
 	case OPT_CHOICE:
 		i = choice_index(o->accepts, text);
@@ -101,7 +105,9 @@ static bool set_value(const struct opt *o, const char *text)
 		return true;
 	case OPT_TEXT:
 		if (!*text || (o->value == &opts.listen &&
-			       !opts_listen_valid(text)))
+			       !opts_listen_valid(text)) ||
+		    (o->value == &opts.cpus &&
+		     !opts_cpus_valid(text, why_not, sizeof(why_not))))
 			return false;
 		*(const char **)o->value = text;
 		return true;
@@ -126,6 +132,10 @@ static void bad_value(const char *where, const struct opt *o,
 			 "(accepted: %u to %u %s); using %u",
 			 where, o->name, text, o->min, o->max, o->accepts,
 			 o->def);
+	else if (*why_not)
+		snprintf(line, sizeof(line),
+			 "%s%s=%s: %s (accepted: %s); not used", where, o->name,
+			 text, why_not, o->accepts);
 	else
 		snprintf(line, sizeof(line),
 			 *text ? "%s%s=%s is not understood (accepted: %s); "

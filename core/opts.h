@@ -57,6 +57,15 @@ int opts_set(const char *where, const char *name, const char *value,
 /* Is one of *names* in the list of MEGAPIPE_PROGRAMS or of a section? */
 bool opts_is_program(const char *list, const char *const *names);
 
+/* MEGAPIPE_CPUS: can it be understood, and if not, *why; the mask of partition
+ * *i*, which is the first one again after the last. */
+#define OPTS_CPUS 256
+struct opts_mask {
+	uint64_t word[OPTS_CPUS / 64];
+};
+bool opts_cpus_valid(const char *text, char *why, size_t size);
+void opts_cpus_mask(const char *text, unsigned int i, struct opts_mask *m);
+
 /* MEGAPIPE_LISTEN: can it be understood, and is a socket with this address
  * (16 bytes, IPv4 mapped) and port taken? */
 bool opts_listen_valid(const char *list);

@@ -144,6 +144,12 @@ bool fd_hidden(void)
 	return __atomic_load_n(&any_hidden, __ATOMIC_RELAXED);
 }
 
+void fd_mark_private(int fd)
+{
+	fd_set_object(fd, &private_object);
+	__atomic_store_n(&any_hidden, true, __ATOMIC_RELAXED);
+}
+
 void fd_unhide(int fd)
 {
 	fd_set_object(fd, NULL);

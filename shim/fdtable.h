@@ -81,6 +81,9 @@ void fd_unhide(int fd);
  * has none it has no socket of ours. */
 bool fd_hidden(void);
 
+/* Marks as ours one that was inherited under its number. */
+void fd_mark_private(int fd);
+
 /* In a forked child. */
 void fd_table_forked(void);
 

@@ -12,6 +12,7 @@
 #include "epset.h"
 #include "init.h"
 #include "partition.h"
+#include "partition_exec.h"
 #include "proc.h"
 #include "real.h"
 #include "thread.h"
@@ -281,13 +282,18 @@ size_t init_environment(char **to, size_t max)
 
 __attribute__((constructor)) static void load(void)
 {
+	const char *inherited;
 	int ret;
 
 	real_init();
+	inherited = partition_variable(environ);
 	keep_environment();
 	config_read(kept, complain);
-	if (opts.mode == MODE_OFF || !config_wants_program())
+	if (opts.mode == MODE_OFF || !config_wants_program()) {
+		if (inherited)
+			partition_import(inherited, false);
 		return;
+	}
 	say_mistakes();
 	if (opts.mode == MODE_STRICT && mistakes)
 		real._exit(2);
@@ -300,6 +306,8 @@ __attribute__((constructor)) static void load(void)
 		if (ret < 0)
 			init_unusable(ret);
 	}
+	if (inherited)
+		partition_import(inherited, true);
 	proc_init();
 	at_quick_exit(init_end);
 	shim_off = false;

@@ -11,6 +11,7 @@
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
+#include "listener.h"
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
@@ -424,12 +425,16 @@ static void before_pass(const struct msghdr *msg)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (fd_lookup(fd, OBJ_PARTITION))
+				partition_pass(fd_object(fd));
 			vs = fd_object(fd) ? entry_lock(fd, &ret) : NULL;
 			if (!vs)
 				continue;
 			th = vs->th;
 			if (!vs->listener)
 				vs_give_back(vs, STAT_handover_pass);
+			else if (vs->listener->part)
+				partition_pass(vs->listener->part);
 			lock_give(&th->lock);
 		}
 	}

@@ -116,6 +116,16 @@ long partition_accept_native(struct partition *p, struct sockaddr *addr,
 void partition_ctl(struct partition *p, int epfd, int op,
 		   const struct epoll_event *ev);
 
+/* For partition_exec.c: all of this process; one without sockets or table; one
+ * that has them is entered, its number named. */
+extern struct list partition_list;
+struct partition *partition_new(void);
+void partition_free(struct partition *p);
+void partition_add(struct partition *p);
+
+/* The listener goes to a process that may know nothing of this. */
+void partition_pass(struct partition *p);
+
 /* Is any listener of this process partitioned? */
 extern bool partition_any;
 

@@ -40,7 +40,7 @@ static struct note notes[NOTES];
 static unsigned int note_count;
 static struct lock part_lock;
 bool partition_any;
-static struct list partitions = LIST_INIT(partitions);
+struct list partition_list = LIST_INIT(partition_list);
 static struct pool part_pool = POOL_INIT(sizeof(struct partition), 65536);
 
 static uint64_t cookie_of(int fd)
@@ -163,7 +163,7 @@ static int make_socks(struct partition *p, int backlog)
 	return ret;
 }
 
-static struct partition *new_partition(int fd)
+struct partition *partition_new(void)
 {
 	struct partition *p = pool_get(&part_pool);
 
@@ -173,10 +173,21 @@ static struct partition *new_partition(int fd)
 	memset(p->pidfds, 0xff, sizeof(p->pidfds));
 	p->kind = OBJ_PARTITION;
 	p->refs = 1;
-	p->fd = p->socks[0] = fd;
 	p->mine = p->table_fd = p->watch = -1;
-	p->count = wanted_count();
 	return p;
+}
+
+void partition_free(struct partition *p)
+{
+	p->kind = OBJ_NONE;
+	pool_put(&part_pool, p);
+}
+
+void partition_add(struct partition *p)
+{
+	list_append(&partition_list, &p->all);
+	fd_set_object(p->fd, p);
+	partition_any = true;
 }
 
 static int make(const struct note *note)
@@ -188,18 +199,17 @@ static int make(const struct note *note)
 		ret = clone_possible(note->fd);
 	if (ret < 0)
 		return ret;
-	p = new_partition(note->fd);
+	p = partition_new();
 	if (!p)
 		return -ENOMEM;
+	p->fd = p->socks[0] = note->fd;
+	p->count = wanted_count();
 	ret = make_socks(p, note->backlog);
-	if (ret < 0) {
-		pool_put(&part_pool, p);
-		return ret;
-	}
-	list_append(&partitions, &p->all);
-	fd_set_object(note->fd, p);
-	partition_any = true;
-	return 0;
+	if (ret < 0)
+		partition_free(p);
+	else
+		partition_add(p);
+	return ret;
 }
 
 /* One that is adopted has its object: this process is a server itself. */
@@ -263,7 +273,7 @@ void partition_forked(void)
 	struct list *node;
 
 	part_lock = (struct lock){ 0 };
-	for (node = partitions.next; node != &partitions; node = node->next)
+	for (node = partition_list.next; node != &partition_list; node = node->next)
 		forget_process(list_entry(node, struct partition, all));
 }
 
@@ -303,12 +313,15 @@ void partition_closed(struct partition *p, int fd)
 	if (!last)
 		return;
 	drop_socks(p);
+	/* Where nobody else has them, what waited there has moved to the
+	 * program's own socket; before Linux 7.1 who waits for that is not
+	 * told (inet_csk_listen_stop()). */
+	sys_shutdown(p->fd, SHUT_WR);
 	drop_change(p);
 	table_unload(p, NULL);
-	p->kind = OBJ_NONE;
 	if (!lock_take(&part_lock))
 		return;
-	pool_put(&part_pool, p);
+	partition_free(p);
 	lock_give(&part_lock);
 }
 
@@ -320,9 +333,14 @@ void partition_share_all(void)
 
 	if (!lock_take(&part_lock))
 		return;
-	for (node = partitions.next; node != &partitions; node = node->next)
+	for (node = partition_list.next; node != &partition_list; node = node->next)
 		partition_share(list_entry(node, struct partition, all));
 	lock_give(&part_lock);
+}
+
+void partition_pass(struct partition *p)
+{
+	table_share(p);
 }
 
 void partition_exit(void)
@@ -331,7 +349,7 @@ void partition_exit(void)
 
 	if (!lock_take(&part_lock))
 		return;
-	for (node = partitions.next; node != &partitions; node = node->next)
+	for (node = partition_list.next; node != &partition_list; node = node->next)
 		table_release(list_entry(node, struct partition, all));
 	lock_give(&part_lock);
 }

@@ -80,6 +80,12 @@ int table_load(struct partition *p, struct steer_fds *fds)
 	return -ENOMEM;
 }
 
+int table_inherit(struct partition *p)
+{
+	p->table = sys_map_file(NULL, TABLE_BYTES, p->table_fd, 0);
+	return p->table ? 0 : -EINVAL;
+}
+
 void table_unload(struct partition *p, struct steer_fds *fds)
 {
 	if (fds)
@@ -154,10 +160,18 @@ static bool exchange_owner(struct partition *p, unsigned int i, __u32 from,
 					   __ATOMIC_RELAXED);
 }
 
-/* The CPUs that the process runs on. */
-static void set_cpus(struct steer_part *part)
+/* The CPUs that the process runs on, or those it was told. */
+static void set_cpus(struct steer_part *part, unsigned int i)
 {
+	struct opts_mask mask;
+
+	_Static_assert(sizeof(mask) == sizeof(part->cpus), "one kind of mask");
 	memset(part->cpus, 0, sizeof(part->cpus));
+	if (opts.cpus) {
+		opts_cpus_mask(opts.cpus, i, &mask);
+		memcpy(part->cpus, &mask, sizeof(mask));
+		return;
+	}
 	sys_call3(SYS_sched_getaffinity, 0, sizeof(part->cpus), part->cpus);
 }
 
@@ -178,7 +192,7 @@ bool table_claim(struct partition *p)
 	part->held = 0;
 	part->paused = 0;
 	part->seen = STEER_READ(part->steered);
-	set_cpus(part);
+	set_cpus(part, i);
 	p->mine = (int)i;
 	p->paused = false;
 	raise_to(&t->used, i + 1);

@@ -17,6 +17,9 @@
  * is needed until table_attach(). 0 or -errno. */
 int table_load(struct partition *p, struct steer_fds *fds);
 
+/* p->table_fd was inherited. 0 or -errno. */
+int table_inherit(struct partition *p);
+
 /* The sockets listen: from now on the kernel asks the table. Gives *fds* up.
  * 0 or -errno. */
 int table_attach(struct partition *p, struct steer_fds *fds);

@@ -12,6 +12,7 @@
 #include "init.h"
 #include "leftover.h"
 #include "listener.h"
+#include "partition_exec.h"
 #include "proc.h"
 #include "rx.h"
 #include "tx.h"
@@ -231,21 +232,34 @@ static bool has_preload(char *const envp[])
 }
 
 #define ENVIRON_MAX 1024
+#define EXPORT_MAX 8192
 
 SHIM_EXPORT int execve(const char *path, char *const argv[],
 		       char *const envp[])
 {
-	char *full[ENVIRON_MAX];
-	size_t n, i;
+	char *full[ENVIRON_MAX], text[EXPORT_MAX], *handed;
+	bool preload = has_preload(envp);
+	size_t n = 0, i;
+	int ret;
 
 	before_exec();
-	if (likely(shim_off || has_preload(envp) || !is_own_binary(path)))
+	if (likely(shim_off || (preload && !partition_any) ||
+		   !is_own_binary(path)))
 		return real.execve(path, argv, envp);
-	n = init_environment(full, ENVIRON_MAX / 2);
+	handed = partition_export(text, sizeof(text));
+	if (preload && !handed)
+		return real.execve(path, argv, envp);
+	if (handed)
+		full[n++] = handed;
+	if (!preload)
+		n += init_environment(full + n, ENVIRON_MAX / 2);
 	for (i = 0; envp && envp[i] && n < ENVIRON_MAX - 1; i++)
 		full[n++] = envp[i];
 	full[n] = NULL;
-	return real.execve(path, argv, full);
+	ret = real.execve(path, argv, full);
+	if (handed)
+		partition_not_exported();
+	return ret;
 }
 
 /* The child may write to a connection at once: our output goes first. The
