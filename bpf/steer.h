@@ -22,7 +22,7 @@
 /*
  * A partition: one listening socket. It is active while it has an owner that
  * takes connections. The owner alone writes held, seen and cpus, the kernel's
- * program steered. A cache line.
+ * program steered, mark and since. A cache line.
  */
 struct steer_part {
 	__u32 owner;		/* process, 0: none */
@@ -31,7 +31,8 @@ struct steer_part {
 	__u32 steered;		/* connections sent here, ever */
 	__u32 seen;		/* ... of these, taken by the owner */
 	__u32 index;		/* its own place in the table */
-	__u32 spare[2];
+	__u32 mark;		/* seen at the time of since */
+	__u32 since;		/* when the queue was seen to move last */
 	__u64 cpus[STEER_WORDS];
 };
 
@@ -52,6 +53,15 @@ struct steer_table {
  * differ from their mean by about an eighth. */
 #define STEER_SLACK 16
 
+/* Time in units of 2^20 ns, about a millisecond. A queue that has not moved
+ * for so long belongs to an owner that is stopped or busy with something else:
+ * others are preferred, as they would be the first to accept from one queue.
+ * It gets a connection now and then, which shows whether it is back. */
+#define STEER_TICK(ns) ((__u32)((ns) >> 20))
+#define STEER_PATIENCE 20
+#define STEER_CHANCE 1000
+#define STEER_STUCK (1u << 24)
+
 #define STEER_READ(x) (*(const volatile __typeof__(x) *)&(x))
 #define STEER_INLINE static inline __attribute__((always_inline))
 
@@ -60,13 +70,41 @@ STEER_INLINE int steer_active(const struct steer_part *p)
 	return STEER_READ(p->owner) && !STEER_READ(p->paused);
 }
 
-/* What a partition has to do: connections held, and on their way. A count
- * that can't be true is none: a new owner has not written seen yet. */
-STEER_INLINE __u32 steer_weight(const struct steer_part *p)
+/* Connections on their way. A count that can't be true is none: a new owner
+ * has not written seen yet. */
+STEER_INLINE __u32 steer_queued(const struct steer_part *p)
 {
 	__u32 queued = STEER_READ(p->steered) - STEER_READ(p->seen);
 
-	return STEER_READ(p->held) + (queued < 1u << 16 ? queued : 0);
+	return queued < 1u << 16 ? queued : 0;
+}
+
+STEER_INLINE int steer_stuck(const struct steer_part *p, __u32 now)
+{
+	__u32 age = now - STEER_READ(p->since);
+
+	return steer_queued(p) && STEER_READ(p->mark) == STEER_READ(p->seen) &&
+	       age > STEER_PATIENCE && age < STEER_CHANCE;
+}
+
+/* What a partition has to do: connections held, and on their way. */
+STEER_INLINE __u32 steer_weight(const struct steer_part *p, __u32 now)
+{
+	return STEER_READ(p->held) + steer_queued(p) +
+	       (steer_stuck(p, now) ? STEER_STUCK : 0);
+}
+
+/* One more is on its way there. */
+STEER_INLINE void steer_note(struct steer_part *p, __u32 now)
+{
+	__u32 seen = STEER_READ(p->seen);
+
+	if (!steer_queued(p) || p->mark != seen ||
+	    now - p->since >= STEER_CHANCE) {
+		p->mark = seen;
+		p->since = now;
+	}
+	__sync_fetch_and_add(&p->steered, 1);
 }
 
 STEER_INLINE int steer_has_cpu(const struct steer_part *p, __u32 cpu)
@@ -81,7 +119,8 @@ STEER_INLINE int steer_has_cpu(const struct steer_part *p, __u32 cpu)
  * value that it can know through every turn of the loop, and gave up after a
  * million steps: so the choice is read from the table, not counted.
  */
-STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu)
+STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu,
+			      __u32 now)
 {
 	__u32 any = STEER_READ(t->parts[0].index), local = any;
 	__u32 any_weight = ~0u, local_weight = ~0u;
@@ -94,7 +133,7 @@ STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu)
 			break;
 		if (!steer_active(p))
 			continue;
-		weight = steer_weight(p);
+		weight = steer_weight(p, now);
 		if (weight < any_weight) {
 			any_weight = weight;
 			any = STEER_READ(p->index);

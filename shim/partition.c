@@ -19,9 +19,6 @@
 #define WATCH_OWNER 0x100
 #define WATCH_TABLE 0x200
 
-/* Turns after which what seems to be queued is compared with the queue. */
-#define WEIGH_TURNS 256
-
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -223,23 +220,20 @@ static uint32_t queue_length(int fd)
 	return info.words[4];
 }
 
-/* A SYN that no connection came of was counted as steered here: what is never
- * less than some for a while is compared with the queue. */
+/* A SYN that no connection came of was counted as steered here. What seems to
+ * be queued when the process goes to sleep a second time, and nothing came
+ * meanwhile, is compared with the queue. */
 void partition_weigh(struct partition *p, uint32_t held)
 {
 	struct steer_part *part = &p->table->parts[p->mine];
-	uint32_t queued = STEER_READ(part->steered) - part->seen;
+	uint32_t steered = STEER_READ(part->steered);
 
 	__atomic_store_n(&part->held, held, __ATOMIC_RELAXED);
-	if (queued < p->lowest)
-		p->lowest = queued;
-	if (++p->turns < WEIGH_TURNS)
+	if (likely(steered == part->seen))
 		return;
-	if (p->lowest)
-		part->seen = STEER_READ(part->steered) -
-			     queue_length(partition_sock(p));
-	p->lowest = ~0u;
-	p->turns = 0;
+	if (steered == p->steered)
+		part->seen = steered - queue_length(partition_sock(p));
+	p->steered = steered;
 }
 
 /* --- whose ----------------------------------------------------------- */
@@ -275,7 +269,7 @@ void partition_adopt(struct partition *p, struct vsock *vs)
 	vs->listener->part = p;
 	p->vs = vs;
 	p->me = sys_getpid();
-	p->lowest = ~0u;
+	p->steered = 0;
 	/* LIMIT: a process that has threads when it first waits shares the
 	 * listener, and so do the others of its server from then on: a
 	 * thread that waits for it as well makes it the kernel's. */

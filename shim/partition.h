@@ -43,7 +43,7 @@ struct partition {
 	int pidfds[STEER_PARTS];	/* of other owners, or -1 */
 	uint32_t owners[STEER_PARTS];	/* ... whose */
 	uint64_t watched[PARTITION_WORDS];
-	uint32_t lowest, turns;	/* see partition_weigh() */
+	uint32_t steered;	/* at its last sleep with a queue */
 	uint32_t handle;
 	struct steer_table *table;
 	struct vsock *vs;	/* adopted by, or NULL */
