@@ -216,24 +216,24 @@ static long set_lowat(struct vsock *vs, const void *val, socklen_t len)
 	return 0;
 }
 
-/* What connections inherit. */
+/* What connections inherit. The socket may be gone when it is given back. */
 static long set_of_listener(struct vsock *vs, int level, int name,
 			    const void *val, socklen_t len)
 {
+	struct partition *part = vs->listener->part;
+	bool given = changes_reading(level, name) ||
+		     (level == SOL_SOCKET && name == SO_RCVLOWAT);
+	bool buffer = level == SOL_SOCKET &&
+		      (name == SO_SNDBUF || name == SO_RCVBUF);
 	long ret;
 
-	if (changes_reading(level, name) ||
-	    (level == SOL_SOCKET && name == SO_RCVLOWAT))
+	if (given)
 		vs_give_back(vs, STAT_handover_call);
-	if (vs->listener->part)
-		ret = partition_option(vs->listener->part, level, name, val,
-				       len);
-	else if (level != SOL_SOCKET ||
-		 (name != SO_SNDBUF && name != SO_RCVBUF))
+	if (!part && !buffer)
 		return SHIM_PASS;
-	else
-		ret = sys_setsockopt(vs->fd, level, name, val, len);
-	if (!ret)
+	ret = part ? partition_option(part, level, name, val, len) :
+		     sys_setsockopt(vs->fd, level, name, val, len);
+	if (!ret && buffer)
 		vs->limits = option_limits(vs->fd, true);
 	return ret;
 }

@@ -205,19 +205,33 @@ static void t_options_later(struct fix *f)
 	child_end(first);
 }
 
+/* Bound to its port by number: it keeps that while it does not listen. */
+static void listen_by_number(struct fix *f)
+{
+	int on = 1;
+
+	only_listen(f);
+	MUST(close(f->lfd));
+	f->lfd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	MUST(setsockopt(f->lfd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+	MUST(bind(f->lfd, (struct sockaddr *)&f->addr, sizeof(f->addr)));
+	MUST(listen(f->lfd, 16));
+}
+
 /* shutdown() by one process is the end for all; listen() begins again. */
 static void t_shutdown(struct fix *f)
 {
 	struct child c;
 
-	only_listen(f);
+	listen_by_number(f);
 	c = child_start(NULL, f);
 	MUST(shutdown(f->lfd, SHUT_RD));
 	f->peer = MUST(socket(AF_INET, SOCK_STREAM, 0));
 	CHECK_ERRNO(connect(f->peer, (struct sockaddr *)&f->addr,
 			    sizeof(f->addr)), ECONNREFUSED);
 	MUST(listen(f->lfd, 16));
-	close(net_client(&f->addr));
+	MUST(close(f->peer));
+	f->peer = net_client(&f->addr);
 	child_end(c);
 	f->fd = MUST(accept(f->lfd, NULL, NULL));
 }
