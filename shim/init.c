@@ -175,9 +175,10 @@ static void end(bool last)
 	    entry_foreign_process())
 		return;
 	done = true;
+	shim_leaving = true;
+	partition_exit();
 	if (!list_empty(&shim_threads))
 		thread_drain_all(last);
-	partition_exit();
 	write_stats();
 	if (!last)
 		thread_give_all();

@@ -169,7 +169,8 @@ static bool is_wanted(const struct vsock *vs)
 {
 	const struct epent *e;
 
-	if (vs->life != VS_LISTEN || vs->listener->stopped || vs->giving)
+	if (vs->life != VS_LISTEN || vs->listener->stopped || vs->giving ||
+	    shim_leaving)
 		return false;
 	for (e = vs->ents; e; e = e->next)
 		if (e->armed && e->events & EPOLLIN)
@@ -414,8 +415,10 @@ void listener_saw_registered(struct vsock *vs)
  * measured on 6.18). */
 static void kick_sharers(struct vsock *vs)
 {
-	if (!shim_shared || vs->fd < 0 ||
-	    partition_is_own(vs->listener->part) || sys_poll_now(vs->fd, POLLIN) <= 0)
+	struct partition *part = vs->listener->part;
+
+	/* Number 0 may be somebody's who knows of no other. */
+	if (!shim_shared || vs->fd < 0 || (part && part->mine > 0) || sys_poll_now(vs->fd, POLLIN) <= 0)
 		return;
 	sys_shutdown(vs->fd, SHUT_WR);
 	stat_inc(STAT_listener_kicks);

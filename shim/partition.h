@@ -25,6 +25,7 @@ struct partition {
 	uint8_t kind;		/* OBJ_PARTITION */
 	bool native;		/* the listener is the kernel's here */
 	bool armed;		/* the watch is polled by the ring */
+	bool theirs_next;	/* ... from which the next one comes */
 	bool elsewhere;		/* others' sockets may have connections */
 	bool moved;		/* requests wait on a socket not taken now */
 	bool paused;		/* as the table has it */

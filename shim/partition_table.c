@@ -104,16 +104,20 @@ void table_unload(struct partition *p, struct steer_fds *fds)
  * was true before: whoever is last has seen the last change. */
 static int attach_classic(struct partition *p)
 {
+	static struct lock one;		/* the program is made in one place */
 	bool by_cpu = p->table->step == STEER_CPU;
 	uint32_t seen;
 	int ret;
 
+	if (!lock_take(&one))
+		return 0;
 	do {
 		seen = __atomic_load_n(&p->table->changes, __ATOMIC_SEQ_CST);
 		ret = steer_attach_classic(p->fd, p->table, by_cpu,
 					   STEER_CPUS);
 	} while (seen != __atomic_load_n(&p->table->changes,
 					 __ATOMIC_SEQ_CST));
+	lock_give(&one);
 	return ret;
 }
 

@@ -250,6 +250,9 @@ extern bool shim_shared;
 /* This process has called vfork(). */
 extern bool shim_vforked;
 
+/* The process ends: nothing more is accepted. */
+extern bool shim_leaving;
+
 /* Our destructor has run: every call is flushed at once. */
 extern bool shim_ending;
 

@@ -77,6 +77,24 @@ static long accept_now(struct vsock *vs, int fd, struct sockaddr *addr,
 	return ret != -EAGAIN ? ret : partition_accept(p, addr, len, flags);
 }
 
+/* Under load our own queue is never empty: what nobody else serves takes
+ * turns with it. */
+static long take_theirs(struct vsock *vs, struct sockaddr *addr,
+			socklen_t *len, int flags)
+{
+	struct partition *p = vs->listener->part;
+	long ret = -EAGAIN;
+
+	if (likely(!p || !p->elsewhere || vs->depth == DEPTH_GIVEN))
+		return ret;
+	p->theirs_next = !p->theirs_next;
+	if (p->theirs_next)
+		ret = partition_accept(p, addr, len, flags);
+	if (ret >= 0)
+		listener_accepted_fd(vs, (int)ret);
+	return ret;
+}
+
 /* A queued connection, or what the kernel has: its queue may hold one for
  * which no request of ours waits. */
 static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
@@ -87,6 +105,9 @@ static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
 	if (!vs->listener || flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return SHIM_PASS;
 	vs->listener->flags = flags;
+	ret = take_theirs(vs, addr, len, flags);
+	if (unlikely(ret != -EAGAIN))
+		return ret;
 	ret = listener_take(vs, addr, len, flags);
 	if (unlikely(vs->depth == DEPTH_GIVEN) && vs_settle(vs))
 		return ret == -EAGAIN ? SHIM_PASS : ret;

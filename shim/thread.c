@@ -18,6 +18,7 @@
 struct lock shim_lock;
 bool shim_shared;
 bool shim_vforked;
+bool shim_leaving;
 bool shim_ending;
 struct list shim_threads = LIST_INIT(shim_threads);
 __thread struct thread *self_thread;
