@@ -63,6 +63,13 @@ static inline bool process_line_used(const struct process *p, unsigned int i)
 bool process_sock(const struct process *p, uint32_t i,
 		  struct region_sock *out);
 
+static inline const struct region_part *process_part(const struct process *p,
+						     unsigned int i)
+{
+	return (const struct region_part *)((const char *)p->head +
+					    REGION_PARTS_AT) + i;
+}
+
 /* Why number *fd* is the kernel's; 0 when nothing is known. */
 uint32_t process_left(const struct process *p, int fd);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* megapipe stat: counters of running processes. */
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -167,6 +168,33 @@ static void print_reasons(const struct process *p, const char *prefix,
 		putchar('\n');
 }
 
+static void print_partition(const struct region_part *r)
+{
+	char address[INET6_ADDRSTRLEN] = "?", cpus[128];
+
+	inet_ntop(r->family, r->address, address, sizeof(address));
+	printf("  listener %d at %s%s%s:%u: ", r->fd,
+	       r->family == AF_INET6 ? "[" : "", address,
+	       r->family == AF_INET6 ? "]" : "", ntohs(r->port));
+	if (r->shared || r->mine < 0) {
+		puts("in partitions, this process takes what all share");
+		return;
+	}
+	printf("partition %d of %u (%s), CPUs %s, accepted %u, holds %u%s\n",
+	       r->mine, r->made, stat_steps[r->step % 3],
+	       stat_cpus(r->cpus, cpus, sizeof(cpus)), r->accepted, r->held,
+	       r->paused ? ", paused" : "");
+}
+
+static void print_partitions(const struct process *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < REGION_PARTS; i++)
+		if (process_part(p, i)->used)
+			print_partition(process_part(p, i));
+}
+
 static void print_process(const struct process *p)
 {
 	struct sock_sums s;
@@ -198,6 +226,7 @@ static void print_process(const struct process *p)
 		    (i || !idle(process_line(p, 0))))
 			print_channel(p, i);
 	print_batches(p);
+	print_partitions(p);
 	print_reasons(p, "mat_", "  descriptor made: ");
 	print_reasons(p, "handover_", "  given back: ");
 	putchar('\n');

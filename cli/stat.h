@@ -14,6 +14,10 @@ struct sock_sums {
 
 void stat_sum_socks(const struct process *p, struct sock_sums *out);
 
+/* CPUs of a partition as in MEGAPIPE_CPUS, "0-1,3"; "any" without one. */
+const char *stat_cpus(const uint64_t cpus[4], char *to, size_t size);
+extern const char *const stat_steps[3];
+
 extern const char *const stat_helps[STAT_MAX];
 
 /* The upper end of place *i* of the histogram of batches. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See stat.h: JSON, and the text format of Prometheus. */
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -59,6 +60,28 @@ static void json_line(const struct process *p, unsigned int i)
 	printf("}}");
 }
 
+static void json_partitions(const struct process *p)
+{
+	unsigned int i, n = 0;
+	char cpus[128];
+
+	for (i = 0; i < REGION_PARTS; i++) {
+		const struct region_part *r = process_part(p, i);
+
+		if (!r->used)
+			continue;
+		printf("%s{\"fd\": %d, \"port\": %u, \"partition\": %d, "
+		       "\"of\": %u, \"by\": \"%s\", \"cpus\": \"%s\", "
+		       "\"shared\": %s, \"paused\": %s, \"accepted\": %u, "
+		       "\"held\": %u}", n++ ? ",\n    " : "", r->fd,
+		       ntohs(r->port), r->mine, r->made,
+		       stat_steps[r->step % 3],
+		       stat_cpus(r->cpus, cpus, sizeof(cpus)),
+		       r->shared ? "true" : "false",
+		       r->paused ? "true" : "false", r->accepted, r->held);
+	}
+}
+
 static void json_process(const struct process *p)
 {
 	struct sock_sums s;
@@ -87,7 +110,9 @@ static void json_process(const struct process *p)
 		printf("%s", n++ ? ",\n" : "");
 		json_line(p, i);
 	}
-	printf("\n   ]}");
+	printf("\n   ],\n   \"partitions\": [");
+	json_partitions(p);
+	printf("]}");
 }
 
 void stat_json(const struct processes *ps)

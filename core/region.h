@@ -14,7 +14,7 @@
 
 #define REGION_NAME "megapipe"
 #define REGION_MAGIC 0x6570697061676d31ull
-#define REGION_VERSION 1
+#define REGION_VERSION 2
 
 /* Parts of the file start at multiples of this: a page of any machine that
  * the library runs on (64 KiB on some aarch64 kernels). */
@@ -27,6 +27,7 @@
 #define REGION_BATCHES 16
 #define REGION_SOCKS 65536
 #define REGION_LEFT 1024
+#define REGION_PARTS 64
 
 struct region_head {
 	uint64_t magic;
@@ -104,8 +105,27 @@ struct region_left {
 	int64_t since_ns;
 };
 
+/* How connections are spread over partitions: enum steer_step. */
+enum region_step { SHOWN_EBPF, SHOWN_CPU, SHOWN_RANDOM };
+
+/* A partitioned listener, and what this process has of it. */
+struct region_part {
+	uint32_t used;		/* 0: a free record */
+	int32_t fd;
+	int32_t mine;		/* its partition, -1: none */
+	uint32_t made;		/* partitions that there are */
+	uint8_t step, shared, paused, spare;
+	uint16_t family, port;	/* network order */
+	uint32_t held;		/* connections of its thread, at the last turn */
+	uint32_t accepted;	/* from its partition */
+	uint64_t cpus[4];
+	uint8_t address[16];
+};
+
 #define REGION_HEAD_AT 0
 #define REGION_LEFT_AT 4096
+#define REGION_PARTS_AT                                                   \
+	(REGION_LEFT_AT + REGION_LEFT * sizeof(struct region_left))
 #define REGION_REST_AT REGION_PAGE		/* line 0, mapped on its own */
 #define REGION_LINES_AT (2 * REGION_PAGE)
 #define REGION_SOCKS_AT                                                   \
@@ -117,7 +137,7 @@ struct region_left {
 	 (REGION_SOCKS * sizeof(struct region_sock) + REGION_PAGE - 1) /  \
 		 REGION_PAGE * REGION_PAGE)
 
-_Static_assert(REGION_LEFT_AT + REGION_LEFT * sizeof(struct region_left) <=
-		       REGION_PAGE, "head and numbers are one part");
+_Static_assert(REGION_PARTS_AT + REGION_PARTS * sizeof(struct region_part) <=
+		       REGION_PAGE, "head, numbers, partitions are one part");
 
 #endif

@@ -12,6 +12,7 @@
 #include "partition.h"
 #include "partition_table.h"
 #include "thread.h"
+#include "view.h"
 #include "vsock.h"
 
 /* Events of the watch: a socket's index, this and an owner's index, or that
@@ -136,6 +137,7 @@ static void scan(struct partition *p)
 	}
 	for (i = 0; i < p->count; i++)
 		look_at(p, i);
+	view_partition(p);
 }
 
 void partition_arm(struct partition *p)
@@ -205,6 +207,7 @@ void partition_want(struct partition *p, bool want)
 	if (p->mine < 0 || p->paused == !want)
 		return;
 	p->paused = !want;
+	view_partition(p);
 	__atomic_store_n(&p->table->parts[p->mine].paused, !want,
 			 __ATOMIC_SEQ_CST);
 	table_changed(p);
@@ -229,6 +232,10 @@ void partition_weigh(struct partition *p, uint32_t held)
 	uint32_t steered = STEER_READ(part->steered);
 
 	__atomic_store_n(&part->held, held, __ATOMIC_RELAXED);
+	if (p->record) {
+		p->record->held = held;
+		p->record->accepted = p->accepted;
+	}
 	if (likely(steered == part->seen))
 		return;
 	if (steered == p->steered)
@@ -275,6 +282,7 @@ void partition_adopt(struct partition *p, struct vsock *vs)
 	 * thread that waits for it as well makes it the kernel's. */
 	if (!open_watch(p, vs->th) || !__libc_single_threaded)
 		table_share(p);
+	view_partition_open(p);
 	if (p->watch >= 0)
 		scan(p);
 }
@@ -283,6 +291,7 @@ void partition_leave(struct partition *p)
 {
 	struct thread *th = p->vs->th;
 
+	view_partition_close(p);
 	table_release(p);
 	if (p->handle && th->ch) {
 		if (p->armed && th == self_thread)

@@ -45,7 +45,9 @@ struct partition {
 	uint32_t owners[STEER_PARTS];	/* ... whose */
 	uint64_t watched[PARTITION_WORDS];
 	uint32_t steered;	/* at its last sleep with a queue */
+	uint32_t accepted;	/* from what was ours */
 	uint32_t handle;
+	struct region_part *record;	/* what others see, or NULL */
 	struct steer_table *table;
 	struct vsock *vs;	/* adopted by, or NULL */
 	struct list all;
@@ -102,6 +104,7 @@ static inline void partition_took(struct partition *p)
 	__u32 *seen = &p->table->parts[p->mine].seen;
 
 	__atomic_store_n(seen, *seen + 1, __ATOMIC_RELAXED);
+	p->accepted++;
 }
 
 /* accept4(2) on the sockets that are watched, or -EAGAIN. */

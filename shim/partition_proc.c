@@ -262,6 +262,8 @@ static void forget_process(struct partition *p)
 		sys_close(p->watch);
 	}
 	p->watch = p->mine = -1;
+	p->record = NULL;
+	p->accepted = 0;
 	p->vs = NULL;
 	p->handle = 0;
 	p->native = p->armed = p->elsewhere = p->moved = false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fdtable.h"
+#include "partition.h"
 #include "view.h"
 
 /* Younger than Debian 12's headers; include/uapi/linux/memfd.h, fcntl.h. */
@@ -371,4 +372,55 @@ void view_left(int fd, uint32_t reason)
 	left->reason = reason;
 	left->since_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
 	__atomic_store_n(&left->fd, fd, __ATOMIC_RELEASE);
+}
+
+/* --- partitions ------------------------------------------------------ */
+
+void view_partition_open(struct partition *p)
+{
+	struct region_part *record = part(REGION_PARTS_AT);
+	struct sockaddr_in6 sa = { 0 };
+	socklen_t len = sizeof(sa);
+	unsigned int i;
+
+	p->record = NULL;
+	for (i = 0; head && i < REGION_PARTS && record->used; i++)
+		record++;
+	if (!head || i == REGION_PARTS)
+		return;
+	memset(record, 0, sizeof(*record));
+	record->fd = p->fd;
+	record->made = p->count;
+	record->step = (uint8_t)p->table->step;
+	if (!sys_call3(SYS_getsockname, p->fd, &sa, &len)) {
+		record->family = sa.sin6_family;
+		put_name(&sa, record->address, &record->port);
+	}
+	p->record = record;
+	view_partition(p);
+	__atomic_store_n(&record->used, 1, __ATOMIC_RELEASE);
+}
+
+void view_partition(struct partition *p)
+{
+	struct region_part *record = p->record;
+
+	if (!record)
+		return;
+	record->mine = p->mine;
+	record->shared = p->table->shared;
+	record->paused = p->paused;
+	record->accepted = p->accepted;
+	if (p->mine < 0)
+		return;
+	record->held = p->table->parts[p->mine].held;
+	memcpy(record->cpus, p->table->parts[p->mine].cpus,
+	       sizeof(record->cpus));
+}
+
+void view_partition_close(struct partition *p)
+{
+	if (p->record)
+		p->record->used = 0;
+	p->record = NULL;
 }

@@ -37,6 +37,11 @@ static inline void view_sock(struct vsock *vs)
 /* The number's socket is the kernel's: a counter, or enum region_reason. */
 void view_left(int fd, uint32_t reason);
 
+/* A partitioned listener was taken over, has changed, is left. */
+void view_partition_open(struct partition *p);
+void view_partition(struct partition *p);
+void view_partition_close(struct partition *p);
+
 /* Counters of all channels together. */
 uint64_t view_sum(enum stat_id id);
 
