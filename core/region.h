@@ -116,7 +116,7 @@ struct region_part {
 	uint32_t made;		/* partitions that there are */
 	uint8_t step, shared, paused, spare;
 	uint16_t family, port;	/* network order */
-	uint32_t held;		/* connections of its thread, at the last turn */
+	uint32_t held;		/* connections of its thread, last turn */
 	uint32_t accepted;	/* from its partition */
 	uint64_t cpus[4];
 	uint8_t address[16];

@@ -129,8 +129,8 @@ static bool arm(struct vsock *vs)
 	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
 	list_append(&l->armed, &req->node);
 	l->armed_count++;
-	chan_accept(vs->th->ch, req->handle, armed_sock(vs), &req->addr, &req->len,
-		    req->direct);
+	chan_accept(vs->th->ch, req->handle, armed_sock(vs), &req->addr,
+		    &req->len, req->direct);
 	return true;
 }
 
@@ -418,7 +418,8 @@ static void kick_sharers(struct vsock *vs)
 	struct partition *part = vs->listener->part;
 
 	/* Number 0 may be somebody's who knows of no other. */
-	if (!shim_shared || vs->fd < 0 || (part && part->mine > 0) || sys_poll_now(vs->fd, POLLIN) <= 0)
+	if (!shim_shared || vs->fd < 0 || (part && part->mine > 0) ||
+	    sys_poll_now(vs->fd, POLLIN) <= 0)
 		return;
 	sys_shutdown(vs->fd, SHUT_WR);
 	stat_inc(STAT_listener_kicks);

@@ -275,7 +275,8 @@ void partition_forked(void)
 	struct list *node;
 
 	part_lock = (struct lock){ 0 };
-	for (node = partition_list.next; node != &partition_list; node = node->next)
+	for (node = partition_list.next; node != &partition_list;
+	     node = node->next)
 		forget_process(list_entry(node, struct partition, all));
 }
 
@@ -335,7 +336,8 @@ void partition_share_all(void)
 
 	if (!lock_take(&part_lock))
 		return;
-	for (node = partition_list.next; node != &partition_list; node = node->next)
+	for (node = partition_list.next; node != &partition_list;
+	     node = node->next)
 		partition_share(list_entry(node, struct partition, all));
 	lock_give(&part_lock);
 }
@@ -351,7 +353,8 @@ void partition_exit(void)
 
 	if (!lock_take(&part_lock))
 		return;
-	for (node = partition_list.next; node != &partition_list; node = node->next)
+	for (node = partition_list.next; node != &partition_list;
+	     node = node->next)
 		table_release(list_entry(node, struct partition, all));
 	lock_give(&part_lock);
 }
