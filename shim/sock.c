@@ -309,11 +309,13 @@ static int plain_getsockopt(int fd, int level, int name, void *val,
 			    socklen_t *len)
 {
 	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
-	int ret = real.getsockopt(fd, level, name, val, len);
+	int ret = real.getsockopt(fd, level, name, val, len), asked;
 
-	if (unlikely(p) && !ret && level == SOL_SOCKET && name == SO_REUSEPORT)
-		memcpy(val, &(int){ p->reuseport }, *len);
-	return ret;
+	if (likely(!p) || ret || level != SOL_SOCKET || name != SO_REUSEPORT)
+		return ret;
+	asked = p->reuseport;
+	memcpy(val, &asked, *len);
+	return 0;
 }
 
 static int plain_setsockopt(int fd, int level, int name, const void *val,
