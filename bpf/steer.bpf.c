@@ -30,14 +30,16 @@ SEC("sk_reuseport/migrate")
 int mp_steer(struct sk_reuseport_md *ctx)
 {
 	struct steer_table *table;
-	__u32 zero = 0, part, now = STEER_TICK(bpf_ktime_get_ns());
+	__u32 zero = 0, part, key, now = STEER_TICK(bpf_ktime_get_ns());
 
 	table = bpf_map_lookup_elem(&mp_partitions, &zero);
 	if (!table)
 		return SK_PASS;
 	part = steer_pick(table, bpf_get_smp_processor_id(), now);
-	steer_note(&table->parts[part], now);
-	bpf_sk_select_reuseport(ctx, &mp_listeners, &part, 0);
+	STEER_FORGET(part);
+	steer_note(&table->parts[part & (STEER_PARTS - 1)], now);
+	key = part & (STEER_PARTS - 1);
+	bpf_sk_select_reuseport(ctx, &mp_listeners, &key, 0);
 	return SK_PASS;
 }
 

@@ -107,10 +107,21 @@ STEER_INLINE void steer_note(struct steer_part *p, __u32 now)
 	__sync_fetch_and_add(&p->steered, 1);
 }
 
+/* The compiler must not know what is in *x*: else it leaves out the bound that
+ * older verifiers (6.1) need, as it has seen one before, on a copy. */
+#ifdef __bpf__
+#define STEER_FORGET(x) asm volatile("" : "+r"(x))
+#else
+#define STEER_FORGET(x) ((void)(x))
+#endif
+
 STEER_INLINE int steer_has_cpu(const struct steer_part *p, __u32 cpu)
 {
+	__u32 word = cpu / 64;
+
+	STEER_FORGET(word);
 	return cpu < STEER_CPUS &&
-	       STEER_READ(p->cpus[cpu / 64 % STEER_WORDS]) >> (cpu % 64) & 1;
+	       STEER_READ(p->cpus[word % STEER_WORDS]) >> (cpu % 64) & 1;
 }
 
 /*

@@ -444,8 +444,10 @@ void listener_stop(struct vsock *vs)
 		thread_wake(vs->th);
 		return;
 	}
+	/* Those of other listeners as well: what came for them meanwhile would
+	 * be in our hands when the program closes them next. */
 	while (vs->listener->armed_count) {
-		cancel_all(vs);
+		listener_hold_all(vs->th);
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}

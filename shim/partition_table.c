@@ -115,6 +115,9 @@ static int attach_classic(struct partition *p)
 		seen = __atomic_load_n(&p->table->changes, __ATOMIC_SEQ_CST);
 		ret = steer_attach_classic(p->fd, p->table, by_cpu,
 					   STEER_CPUS);
+		/* Longer than net.core.optmem_max allows (20 KiB till 6.6). */
+		if (ret == -ENOMEM && by_cpu)
+			ret = steer_attach_classic(p->fd, p->table, false, 0);
 	} while (seen != __atomic_load_n(&p->table->changes,
 					 __ATOMIC_SEQ_CST));
 	lock_give(&one);

@@ -341,6 +341,8 @@ void vs_quiesce_rx(struct vsock *vs)
 	if (vs->rx == SLOT_ARMED)
 		vs_cancel_rx(vs);
 	while (vs->rx != SLOT_IDLE) {
+		if (shim_shared)
+			listener_hold_all(vs->th);
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
