@@ -357,7 +357,7 @@ static bool has_odd_options(int fd)
 int clone_possible(int fd)
 {
 	int flags = sys_fcntl(fd, F_GETFL, 0), scratch;
-	struct address a, other;
+	struct address a;
 	bool closable;
 
 	if (flags < 0 || !(flags & O_NONBLOCK) || flags & O_ASYNC ||
@@ -368,7 +368,7 @@ int clone_possible(int fd)
 	scratch = new_socket(a.sa.sin6_family);
 	if (scratch < 0)
 		return scratch;
-	closable = can_repair(scratch) || other_address(fd, &a, 0, &other);
+	closable = can_repair(scratch) || bind_other(fd, &a);
 	sys_close(scratch);
 	return closable ? 0 : -EPERM;
 }

@@ -202,6 +202,21 @@ long partition_accept(struct partition *p, struct sockaddr *addr,
 	return -EAGAIN;
 }
 
+/* A server whose processes take turns in accepting, one at a time, would
+ * have all its workers told of each turn: it keeps the one queue. */
+#define QUICK_NS 100000000
+#define QUICK_MAX 16
+
+static void note_pause(struct partition *p)
+{
+	int64_t now = sys_now_ns();
+
+	p->quick = now - p->pause_ns < QUICK_NS ? p->quick + 1 : 0;
+	p->pause_ns = now;
+	if (p->quick >= QUICK_MAX)
+		table_share(p);
+}
+
 void partition_want(struct partition *p, bool want)
 {
 	if (p->mine < 0 || p->paused == !want)
@@ -211,6 +226,8 @@ void partition_want(struct partition *p, bool want)
 	__atomic_store_n(&p->table->parts[p->mine].paused, !want,
 			 __ATOMIC_SEQ_CST);
 	table_changed(p);
+	if (!want)
+		note_pause(p);
 }
 
 /* Of a listener tcpi_unacked is what waits to be accepted (tcp_get_info()). */

@@ -44,6 +44,8 @@ struct partition {
 	int pidfds[STEER_PARTS];	/* of other owners, or -1 */
 	uint32_t owners[STEER_PARTS];	/* ... whose */
 	uint64_t watched[PARTITION_WORDS];
+	uint32_t quick;		/* pauses that followed each other quickly */
+	int64_t pause_ns;	/* when it paused last */
 	uint32_t steered;	/* at its last sleep with a queue */
 	uint32_t accepted;	/* from what was ours */
 	uint32_t handle;
