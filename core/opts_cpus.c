@@ -44,7 +44,8 @@ static bool take_mask(const char **text, struct opts_mask *m)
 			return false;
 		for (; first <= last; first++)
 			set_cpu(m, first);
-	} while (**text == ',' && *++*text);
+	} while (*(*text)++ == ',');
+	--*text;
 	return !**text || **text == '/';
 }
 

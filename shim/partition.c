@@ -253,7 +253,8 @@ void partition_weigh(struct partition *p, uint32_t held)
 		p->record->held = held;
 		p->record->accepted = p->accepted;
 	}
-	if (likely(steered == part->seen))
+	/* A classic program counts nothing. */
+	if (likely(steered == part->seen) || p->table->step != STEER_EBPF)
 		return;
 	if (steered == p->steered)
 		part->seen = steered - queue_length(partition_sock(p));
