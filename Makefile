@@ -225,10 +225,12 @@ fuzzers	= $(foreach n,$(filter-out $(FUZZ_CALLS),$(FUZZ)),$(eval $(call unit,$(1
 define linked-in
 $(FUZZ_CALLS:%=$(1)/tests/fuzz/%): $(1)/tests/fuzz/%: \
 		$(1)/obj/tests/fuzz/%.o $(call tlib_o,$(1)) \
-		$(call shim_o,$(1)) $(call core_o,$(1)) $(LIBURING)
+		$(call shim_o,$(1)) $(call core_o,$(1)) $(call steer_o,$(1)) \
+		$(LIBURING)
 	$$(call link,$$($(2)))
 $(1)/tests/conform/%: $(1)/obj/tests/conform/%.o $(call tlib_o,$(1)) \
-		$(call shim_o,$(1)) $(call core_o,$(1)) $(LIBURING)
+		$(call shim_o,$(1)) $(call core_o,$(1)) $(call steer_o,$(1)) \
+		$(LIBURING)
 	$$(call link,$$($(2)))
 endef
 
