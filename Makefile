@@ -378,6 +378,8 @@ check-package:			## build the Debian packages, install them into a Debian
 package:			## build the Debian packages into build/package/
 	@scripts/deps package
 	@scripts/package
+check-suites:			## other projects' own tests, plain and under us, T=glob
+	$(run) suites
 lint:				## layer rules, symbols, sizes, style
 	$(run) lint
 
@@ -467,6 +469,6 @@ help:				## print this list
 		Makefile
 
 .PHONY: abi all bench bench-paper check check-asan check-conform check-fuzz \
-	check-integration check-native check-package check-tsan check-unit \
-	check-vm clean demo examples fuzz help install lint objects package \
-	tools uninstall
+	check-integration check-native check-package check-suites check-tsan \
+	check-unit check-vm clean demo examples fuzz help install lint objects \
+	package tools uninstall

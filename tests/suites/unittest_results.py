@@ -13,7 +13,7 @@ import unittest
 LONGEST = 60
 # Not about us, and without an end where the machine is a virtual one.
 LEFT_OUT = ("VSOCK",)
-NOT_HERE = {"audio", "gui", "largefile", "network", "urlfetch", "walltime"}
+NOT_HERE = {"audio", "gui", "largefile", "urlfetch", "walltime"}
 
 
 class Lines(unittest.TestResult):
