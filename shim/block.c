@@ -271,3 +271,36 @@ SHIM_EXPORT int cnd_timedwait(cnd_t *cond, mtx_t *mutex,
 {
 	AFTER_FLUSH(real.cnd_timedwait(cond, mutex, end));
 }
+
+/* Finds the thread of a channel; its memory stays a thread's for good. */
+static struct thread *thread_of(pthread_t self)
+{
+	struct thread *found = NULL;
+	struct list *node;
+
+	if (!lock_take(&shim_lock))
+		return NULL;
+	for (node = shim_threads.next; node != &shim_threads;
+	     node = node->next) {
+		struct thread *th = list_entry(node, struct thread, all);
+
+		if (pthread_equal(th->self, self))
+			found = th;
+	}
+	lock_give(&shim_lock);
+	return found;
+}
+
+/* A thread that sleeps in its ring is in no call that libc can end. */
+SHIM_EXPORT int pthread_cancel(pthread_t thread)
+{
+	int ret = real.pthread_cancel(thread);
+	struct thread *th = ret || shim_off ? NULL : thread_of(thread);
+
+	if (!th || !lock_take(&th->lock))
+		return ret;
+	th->cancelled = true;
+	thread_wake(th);
+	lock_give(&th->lock);
+	return ret;
+}

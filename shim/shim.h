@@ -11,6 +11,7 @@
 #define SHIM_SHIM_H
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -227,6 +228,9 @@ struct thread {
 	bool sleeping;		/* in chan_wait(): others must wake it */
 	bool sending;		/* output is queued and not flushed */
 	bool look_again;	/* the kernel said that there is more, or FIN */
+	bool forked;		/* since its last wait: a child may read now */
+	bool cancelled;		/* pthread_cancel(): to be looked at */
+	pthread_t self;
 };
 
 extern struct lock shim_lock;

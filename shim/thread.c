@@ -218,6 +218,8 @@ struct thread *thread_get(int *why)
 	if (!th)
 		return NULL;
 	th->tid = lock_self();
+	th->self = pthread_self();
+	th->cancelled = true;	/* perhaps before it was known here */
 	self_thread = th;
 	if (end_key_made)
 		pthread_setspecific(end_key, th);

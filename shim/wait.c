@@ -473,6 +473,22 @@ static int turn(struct epset *set, struct epoll_event *events, int max,
 	return n ? n : ret;
 }
 
+/* This is a cancellation point, and here the thread's end finds nothing in the
+ * middle of being done. */
+static void look_for_cancel(struct thread *th)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_setcancelstate(state, NULL);
+	th->cancelled = state == PTHREAD_CANCEL_DISABLE;
+	if (th->cancelled)
+		return;		/* later, if it is allowed then */
+	lock_give(&th->lock);
+	pthread_testcancel();
+	lock_take(&th->lock);
+}
+
 static int wait_set(struct epset *set, struct epoll_event *events, int max,
 		    int64_t timeout_ns, const sigset_t *mask)
 {
@@ -489,6 +505,8 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 		return -EINTR;
 	th->busy = NULL;
 	do {
+		if (unlikely(th->cancelled))
+			look_for_cancel(th);
 		n = turn(set, events, max, time_left(deadline), mask);
 	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
 		 !set->plain);
@@ -500,9 +518,11 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	if (!n && set->plain && time_left(deadline)) {
 		int64_t left = time_left(deadline);
 
-		n = (int)sys_call6(SYS_epoll_pwait, set->fd, (long)events, max,
-				   left < 0 ? -1 : (left + 999999) / 1000000,
-				   (long)mask, 8);
+		n = real.epoll_pwait(set->fd, events, max,
+				     left < 0 ? -1 :
+						(int)((left + 999999) /
+						      1000000), mask);
+		n = n < 0 ? -errno : n;
 	}
 	return n;
 }
