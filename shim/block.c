@@ -304,3 +304,41 @@ SHIM_EXPORT int pthread_cancel(pthread_t thread)
 	lock_give(&th->lock);
 	return ret;
 }
+
+/* --- signals: who gets one may look at what was sent, or end us ------- */
+
+#define AFTER_SENDING(call)                                               \
+	do {                                                              \
+		thread_before_delay();                                    \
+		return call;                                              \
+	} while (0)
+
+SHIM_EXPORT int kill(pid_t pid, int sig)
+{
+	AFTER_SENDING(real.kill(pid, sig));
+}
+
+SHIM_EXPORT int killpg(pid_t group, int sig)
+{
+	AFTER_SENDING(real.killpg(group, sig));
+}
+
+SHIM_EXPORT int raise(int sig)
+{
+	AFTER_SENDING(real.raise(sig));
+}
+
+SHIM_EXPORT int sigqueue(pid_t pid, int sig, const union sigval value)
+{
+	AFTER_SENDING(real.sigqueue(pid, sig, value));
+}
+
+SHIM_EXPORT int pthread_kill(pthread_t thread, int sig)
+{
+	AFTER_SENDING(real.pthread_kill(thread, sig));
+}
+
+SHIM_EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
+{
+	AFTER_SENDING(real.tgkill(pid, tid, sig));
+}

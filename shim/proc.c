@@ -396,3 +396,12 @@ SHIM_EXPORT void _Exit(int status)
 	real._Exit(status);
 	__builtin_unreachable();
 }
+
+/* A handler of SIGABRT may go on by longjmp(): so nothing is closed. */
+SHIM_EXPORT void abort(void)
+{
+	if (!shim_off && shim_alive && *shim_alive && !entry_foreign_process())
+		thread_drain_all(false);
+	real.abort();
+	__builtin_unreachable();
+}
