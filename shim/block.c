@@ -174,7 +174,7 @@ SHIM_EXPORT int posix_spawn(pid_t *pid, const char *path,
 			    const posix_spawnattr_t *attr, char *const argv[],
 			    char *const envp[])
 {
-	proc_before_spawn();
+	proc_before_spawn(actions);
 	return real.posix_spawn(pid, path, actions, attr, argv, envp);
 }
 
@@ -183,19 +183,19 @@ SHIM_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 			     const posix_spawnattr_t *attr, char *const argv[],
 			     char *const envp[])
 {
-	proc_before_spawn();
+	proc_before_spawn(actions);
 	return real.posix_spawnp(pid, file, actions, attr, argv, envp);
 }
 
 SHIM_EXPORT int system(const char *command)
 {
-	proc_before_spawn();
+	proc_before_spawn(false);
 	return real.system(command);
 }
 
 SHIM_EXPORT FILE *popen(const char *command, const char *mode)
 {
-	proc_before_spawn();
+	proc_before_spawn(false);
 	return real.popen(command, mode);
 }
 

@@ -184,8 +184,10 @@ SHIM_EXPORT pid_t _Fork(void)
 
 /* --- exec ------------------------------------------------------------ */
 
-/* Output goes out first. A vfork child shares our memory: not a word. */
-static void before_exec(void)
+/* Output goes out first. A vfork child shares our memory: not a word. With
+ * *all* also what will not pass an exec gets a descriptor: the child of vfork()
+ * or posix_spawn() may first copy it to another number. */
+static void before_program(bool all)
 {
 	struct list *node, *next;
 	struct thread *th = self_thread;
@@ -197,15 +199,20 @@ static void before_exec(void)
 		struct vsock *vs = list_entry(node, struct vsock, owned);
 
 		next = node->next;
-		if (vs->life == VS_OPEN && !vs->cloexec)
+		if (vs->life == VS_OPEN && (all || !vs->cloexec))
 			vs_materialise(vs, STAT_handover_exec);
 	}
 	lock_give(&th->lock);
 }
 
-void proc_before_spawn(void)
+static void before_exec(void)
 {
-	before_exec();
+	before_program(false);
+}
+
+void proc_before_spawn(bool copies)
+{
+	before_program(copies);
 }
 
 /* A server that starts itself anew (binary upgrade) with an environment of
@@ -291,7 +298,7 @@ __asm__(".globl vfork\n"
 __attribute__((used)) void *proc_before_vfork(void)
 {
 	shim_vforked = true;
-	before_exec();
+	before_program(true);
 	return (void *)real.vfork;
 }
 

@@ -11,7 +11,7 @@
 void proc_init(void);
 
 /* Before a program is started beside us: as before exec. */
-void proc_before_spawn(void);
+void proc_before_spawn(bool copies);
 
 /* The same, for the stub of vfork(): libc's function. */
 void *proc_before_vfork(void);
