@@ -6,7 +6,9 @@
 #include "epset.h"
 #include "fdtable.h"
 #include "handover.h"
+#include "leftover.h"
 #include "listener.h"
+#include "partition.h"
 #include "ready.h"
 #include "thread.h"
 #include "view.h"
@@ -68,7 +70,9 @@ void ep_close(struct epset *set)
 		return;
 	fd_set_object(set->fd, NULL);
 	while (set->candidate_count)
-		fd_unkeep(set->candidates[--set->candidate_count].fd);
+		ep_keep(set->candidates[--set->candidate_count].fd, false);
+	if (set->inherited)
+		list_init(&set->members);
 	while (!list_empty(&set->members))
 		ep_remove(list_entry(set->members.next, struct epent, member));
 	detach(set);
@@ -337,7 +341,10 @@ void ep_make_plain(struct epset *set, enum stat_id reason)
 
 void ep_give(struct epset *set, enum stat_id reason)
 {
-	struct lock *lock = ep_take(set);
+	struct lock *lock;
+
+	ep_revive(set);
+	lock = ep_take(set);
 
 	if (!lock)
 		return;
@@ -374,4 +381,56 @@ void ep_note_candidate(struct epset *set, int op, int fd,
 		c = &set->candidates[set->candidate_count++];
 	c->fd = fd;
 	c->ev = *ev;
+}
+
+void ep_keep(int fd, bool one_more)
+{
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
+
+	if (unlikely(part))
+		part->kept += one_more ? 1 : part->kept ? -1u : 0;
+	else if (one_more)
+		fd_keep(fd);
+	else
+		fd_unkeep(fd);
+}
+
+/* A member is known by its number; one that was closed since has no mark. */
+static void fill_one(struct epset *set, const struct epent *e)
+{
+	struct epoll_event ev = { .events = e->events, .data.u64 = e->data };
+
+	if (fd_object(e->fd) == (void *)e->vs) {
+		leftover_enter(e->vs, set->fd, e->fd, &ev, !e->armed);
+		return;
+	}
+	if (!fd_lookup(e->fd, OBJ_INHERITED) &&
+	    !fd_lookup(e->fd, OBJ_PARTITION))
+		return;
+	if (!e->armed)
+		ev.events = e->events & EPOLLONESHOT;
+	fd_leave_set(e->fd);
+	if (sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, e->fd, &ev) < 0)
+		return;
+	if (fd_lookup(e->fd, OBJ_PARTITION))
+		partition_ctl(fd_object(e->fd), set->fd, EPOLL_CTL_ADD, &ev);
+	ep_note_candidate(set, EPOLL_CTL_ADD, e->fd, &ev);
+	ep_keep(e->fd, true);
+}
+
+void ep_fill_inherited(struct epset *set)
+{
+	struct lock *lock = ep_take(set);
+	struct list *node;
+
+	if (!lock)
+		return;
+	if (set->inherited)
+		for (node = set->members.next; node != &set->members;
+		     node = node->next)
+			fill_one(set, list_entry(node, struct epent, member));
+	set->inherited = false;
+	list_init(&set->members);
+	list_init(&set->ready);
+	lock_give(lock);
 }

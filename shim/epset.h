@@ -79,6 +79,21 @@ void ep_attach(struct epset *set, struct thread *th);
 void ep_note_candidate(struct epset *set, int op, int fd,
 		       const struct epoll_event *ev);
 
+/* fd_keep() and fd_unkeep(), also for a number that stands for a partitioned
+ * listener, which counts for itself. */
+void ep_keep(int fd, bool one_more);
+
+/* In a forked child: a set that the parent waited on gets its members when the
+ * child first uses it. The kernel's set is one for both, and most children
+ * leave it alone. */
+void ep_fill_inherited(struct epset *set);
+
+static inline void ep_revive(struct epset *set)
+{
+	if (unlikely(set->inherited))
+		ep_fill_inherited(set);
+}
+
 /* Every socket goes back to the kernel's set, now and later. */
 void ep_make_plain(struct epset *set, enum stat_id reason);
 

@@ -49,7 +49,8 @@ static long close_number(int fd)
 		lock_give(&th->lock);
 		return ret;
 	case OBJ_PLAIN:
-		fd_set_object(fd, NULL);
+	case OBJ_INHERITED:
+		fd_unmark(fd);
 		return SHIM_PASS;
 	case OBJ_PARTITION:
 		partition_closed(object, fd);
@@ -135,7 +136,8 @@ static int note_copy(int fd, int copy)
 	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ||
 	    state == TCP_LISTEN)
 		return copy;
-	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN))
+	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN) ||
+	    fd_lookup(fd, OBJ_INHERITED))
 		fd_mark_plain(fd);
 	if (!fd_object(copy))
 		fd_mark_plain(copy);
@@ -222,7 +224,8 @@ static void before_replace(int fd)
 		fd_unhold(fd);
 		break;
 	case OBJ_PLAIN:
-		fd_set_object(fd, NULL);
+	case OBJ_INHERITED:
+		fd_unmark(fd);
 		break;
 	case OBJ_PARTITION:
 		partition_closed(object, fd);

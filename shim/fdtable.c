@@ -32,11 +32,14 @@ static uint8_t private_object = OBJ_PRIVATE;
 static uint8_t held_object = OBJ_HELD;
 
 static uint8_t plain_object = OBJ_PLAIN;
+static uint8_t inherited_object = OBJ_INHERITED;
+static uint8_t inherited_copied = OBJ_INHERITED;	/* and plain */
 static bool any_hidden;
 
 void fd_mark_plain(int fd)
 {
-	fd_set_object(fd, &plain_object);
+	fd_set_object(fd, fd_lookup(fd, OBJ_INHERITED) ? &inherited_copied :
+							 &plain_object);
 }
 
 /* One for each number of sets: the last for more than are counted. */
@@ -90,6 +93,24 @@ void fd_unkeep(int fd)
 	} while (!__atomic_compare_exchange_n(&fd_table[fd], &old, new, false,
 					      __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
+}
+
+void fd_mark_inherited(int fd)
+{
+	fd_set_object(fd, &inherited_object);
+}
+
+void fd_leave_set(int fd)
+{
+	if (fd_lookup(fd, OBJ_INHERITED))
+		fd_set_object(fd, fd_object(fd) == &inherited_copied ?
+					  &plain_object : NULL);
+}
+
+void fd_unmark(int fd)
+{
+	if (fd_lookup(fd, OBJ_PLAIN) || fd_lookup(fd, OBJ_INHERITED))
+		fd_set_object(fd, NULL);
 }
 
 static rlim_t soft_limit(void)

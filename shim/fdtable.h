@@ -53,6 +53,16 @@ void fd_unkeep(int fd);
 /* Is there just one? */
 bool fd_is_kept_once(int fd);
 
+/* It carries a parent's socket that is a member of an inherited set. */
+void fd_mark_inherited(int fd);
+
+/* It has become a member, or goes into another set. LIMIT: then it is none of
+ * the inherited one. */
+void fd_leave_set(int fd);
+
+/* Forgets all such marks, when the number is closed or comes again. */
+void fd_unmark(int fd);
+
 /* A number for a lightweight socket: the lowest freed one, or a new copy of
  * the anchor. The number, or -EMFILE, -ENFILE. */
 int fd_reserve(void);

@@ -320,8 +320,8 @@ static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
 	if (!(flags & SOCK_CLOEXEC))
 		sys_fcntl(fd, F_SETFD, 0);
 	vs->listener->last_fd = fd;
-	if (unlikely(fd_lookup(fd, OBJ_PLAIN)))
-		fd_set_object(fd, NULL);
+	if (unlikely(fd_object(fd)))
+		fd_unmark(fd);
 	stat_inc(STAT_accepted);
 	trace2(accept, fd, 0);
 	return fd;
@@ -383,8 +383,8 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 void listener_accepted_fd(struct vsock *vs, int fd)
 {
 	/* A mark that was left when the number was closed unseen. */
-	if (unlikely(fd_lookup(fd, OBJ_PLAIN)))
-		fd_set_object(fd, NULL);
+	if (unlikely(fd_object(fd)))
+		fd_unmark(fd);
 	vs->listener->last_fd = fd;
 	vs->listener->streak++;
 }

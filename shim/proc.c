@@ -69,35 +69,54 @@ static void before_fork(void)
 
 static void after_fork_parent(void)
 {
-	struct list *node, *s;
+	struct list *node;
 
 	partition_after_fork();
 	for (node = shim_threads.next; node != &shim_threads;
 	     node = node->next) {
 		struct thread *th = list_entry(node, struct thread, all);
 
-		/* What was cancelled is wanted again. */
 		if (th == self_thread)
-			for (s = th->socks.next; s != &th->socks; s = s->next)
-				vs_touch(list_entry(s, struct vsock, owned));
+			th->forked = true;
 		lock_give(&th->lock);
 	}
 	lock_give(&shim_lock);
 }
 
+void proc_waits_again(struct thread *th)
+{
+	struct list *node;
+
+	th->forked = false;
+	for (node = th->socks.next; node != &th->socks; node = node->next)
+		vs_touch(list_entry(node, struct vsock, owned));
+}
+
+static void inherit_number(struct vsock *vs, int fd)
+{
+	if (fd < 0 || fd_object(fd) != (void *)vs)
+		return;
+	if (vs->listener && vs->listener->part)
+		fd_set_object(fd, vs->listener->part);
+	else if (vs->ents)
+		fd_mark_inherited(fd);
+	else
+		fd_set_object(fd, NULL);
+	vs->refs--;
+}
+
 /* The child keeps what was read ahead; the rest are plain descriptors. */
 static void inherit_socket(struct vsock *vs)
 {
-	int fd = vs->fd;
+	int fd;
 
-	if (fd >= 0 && fd_object(fd) == (void *)vs) {
-		if (vs->rx_bytes && vs->life == VS_OPEN &&
-		    vs->depth != DEPTH_LW)
-			vs->depth = DEPTH_GIVEN;
-		else
-			fd_set_object(fd, vs->listener ? vs->listener->part :
-							 NULL);
-	}
+	if (vs->rx_bytes && vs->life == VS_OPEN && vs->depth != DEPTH_LW)
+		vs->depth = DEPTH_GIVEN;
+	else if (vs->refs == 1)
+		inherit_number(vs, vs->fd);
+	else
+		for (fd = 0; vs->refs && fd < FD_TABLE_MAX; fd++)
+			inherit_number(vs, fd);
 	leftover_free(vs);
 	tx_free(vs);
 	vs->ents = NULL;
@@ -119,9 +138,10 @@ static void forget_thread(struct thread *th)
 	for (node = th->sets.next; node != &th->sets; node = node->next) {
 		struct epset *set = list_entry(node, struct epset, owned);
 
-		set->plain = true;
 		set->th = NULL;
-		fd_set_object(set->fd, NULL);
+		set->handle = 0;
+		set->poll_armed = false;
+		set->inherited = true;
 	}
 	fd_unhide(chan_fd(th->ch));
 	chan_forget(th->ch);

@@ -19,4 +19,8 @@ void *proc_before_vfork(void);
 /* Flush and drain, once; for every way out of the process. */
 void init_end(void);
 
+/* A thread that has forked waits again: what it shares is read ahead again.
+ * Its lock is held. */
+void proc_waits_again(struct thread *th);
+
 #endif

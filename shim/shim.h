@@ -43,6 +43,7 @@ enum obj_kind {
 	OBJ_HELD,		/* a free number that we hold in the kernel */
 	OBJ_PLAIN,		/* a socket given back: not taken again */
 	OBJ_PARTITION,		/* struct partition: a listener in parts */
+	OBJ_INHERITED,		/* a parent's socket, in an inherited set */
 };
 
 struct epset;
@@ -174,6 +175,7 @@ struct candidate {
 struct epset {
 	uint8_t kind;		/* OBJ_SET */
 	bool plain;		/* everything is in the kernel's set again */
+	bool inherited;		/* a parent's: its members are still missing */
 	bool has_foreign;	/* descriptors were added to the kernel's set */
 	bool waited;		/* ... and waited on before a thread drove it */
 	bool foreign;		/* the kernel's set may have something */

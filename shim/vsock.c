@@ -113,11 +113,19 @@ void vs_put(struct vsock *vs)
 
 /* --- down ------------------------------------------------------------ */
 
+/* A child has it too, and this process has not shown since that it goes on
+ * with it: what comes may be for the child. */
+static bool is_childs(const struct vsock *vs)
+{
+	return unlikely(vs->shared) && vs->th->forked;
+}
+
 /* Is a receive wanted? While the program reads on, and its queue is short. */
 static bool wants_recv(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < vs_rx_limit(vs);
+	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < vs_rx_limit(vs) &&
+	       !is_childs(vs);
 }
 
 /* A connection that is not read any more must still report a hang-up.

@@ -20,6 +20,7 @@
 #include "leftover.h"
 #include "listener.h"
 #include "option.h"
+#include "proc.h"
 #include "user.h"
 #include "view.h"
 #include "vsock.h"
@@ -156,20 +157,6 @@ static void add_plain(struct epset *set, int fd, struct epoll_event *ev)
 		partition_ctl(part, set->fd, EPOLL_CTL_ADD, ev);
 }
 
-/* fd_keep() and fd_unkeep(), also for a number that stands for a partitioned
- * listener, which counts for itself. */
-static void keep(int fd, bool one_more)
-{
-	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
-
-	if (unlikely(part))
-		part->kept += one_more ? 1 : part->kept ? -1u : 0;
-	else if (one_more)
-		fd_keep(fd);
-	else
-		fd_unkeep(fd);
-}
-
 /* Only this set has it (fd_keep()), and it can be ours. */
 static bool is_claimable(int fd)
 {
@@ -196,14 +183,14 @@ static void adopt_candidate(struct epset *set, struct candidate *c)
 
 	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 		return;
-	keep(c->fd, false);
+	ep_keep(c->fd, false);
 	taken = adopt(set, c->fd, &c->ev);
 	if (taken != 1)
 		add_plain(set, c->fd, &c->ev);
 	else if (fired)
 		ep_find(set, fd_object(c->fd), c->fd)->armed = false;
 	if (taken < 0)
-		keep(c->fd, true);
+		ep_keep(c->fd, true);
 }
 
 /* A partitioned listener that stays in the kernel's set. */
@@ -322,9 +309,9 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 	else
 		set->has_foreign = true;
 	if (taken < 0)
-		keep(fd, true);
+		ep_keep(fd, true);
 	else if (op == EPOLL_CTL_DEL)
-		keep(fd, false);
+		ep_keep(fd, false);
 	return ret;
 }
 
@@ -369,6 +356,9 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 			entry_make_real(fd);
 		return real.epoll_ctl(epfd, op, fd, ev);
 	}
+	ep_revive(set);
+	if (op == EPOLL_CTL_ADD && unlikely(fd_lookup(fd, OBJ_INHERITED)))
+		fd_leave_set(fd);
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
 	ret = foreign_ctl(set, op, fd, ev);
@@ -504,6 +494,8 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	if (!lock_take(&th->lock))
 		return -EINTR;
 	th->busy = NULL;
+	if (unlikely(th->forked))
+		proc_waits_again(th);
 	do {
 		if (unlikely(th->cancelled))
 			look_for_cancel(th);
@@ -534,9 +526,10 @@ static struct epset *our_set(int epfd)
 
 	if (unlikely(!set && fd_object(epfd)))
 		entry_make_real(epfd);
-	if (!set || ep_is_plain(set) || !shim_alive || !*shim_alive)
+	if (!set || !shim_alive || !*shim_alive)
 		return NULL;
-	if (!worth_claiming(set))
+	ep_revive(set);
+	if (ep_is_plain(set) || !worth_claiming(set))
 		return NULL;
 	return claim(set) ? set : NULL;
 }

@@ -168,7 +168,7 @@ static void t_child_own_set(struct fix *f)
 }
 
 /* The set itself is shared as well. */
-static void t_child_same_set_body(struct fix *f)
+static void t_child_same_set(struct fix *f)
 {
 	pid_t pid = MUST(fork());
 
@@ -180,13 +180,6 @@ static void t_child_same_set_body(struct fix *f)
 	MUST(shutdown(f->peer, SHUT_WR));
 	peer_eof(f->peer);
 	child_ok(pid);
-}
-
-static void t_child_same_set(struct fix *f)
-{
-	if (tap_preloaded())
-		tap_skip("LIMIT: a set is not shared over fork");
-	t_child_same_set_body(f);
 }
 
 static void t_many_children(struct fix *f)
