@@ -276,17 +276,22 @@ static int collect_kernel(struct epset *set, struct epoll_event *events,
 	return n > 0 ? n : 0;
 }
 
+/* Who went first and filled it goes last the next time. With room for all it
+ * does not matter, and a look in between must not change whose turn it is. */
 int ep_collect(struct epset *set, struct epoll_event *events, int max)
 {
 	int n;
 
-	set->kernel_first = !set->kernel_first;
 	if (set->kernel_first) {
 		n = collect_kernel(set, events, max);
-		return n + collect_ours(set, events + n, max - n);
+		n += collect_ours(set, events + n, max - n);
+	} else {
+		n = collect_ours(set, events, max);
+		n += collect_kernel(set, events + n, max - n);
 	}
-	n = collect_ours(set, events, max);
-	return n + collect_kernel(set, events + n, max - n);
+	if (n == max)
+		set->kernel_first = !set->kernel_first;
+	return n;
 }
 
 void ep_attach(struct epset *set, struct thread *th)
