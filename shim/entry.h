@@ -83,6 +83,13 @@ static inline bool entry_vfork_child(void)
 	return unlikely(shim_vforked) && entry_foreign_process();
 }
 
+/* No number was left: true when there is room now, as free numbers that were
+ * held are the program's again. */
+static inline bool entry_make_room(void)
+{
+	return !entry_vfork_child() && fd_trim() > 0;
+}
+
 /* Bodies shared between families. Each has the socket locked.
  * entry_replace(): the same as close, but the number is taken over by dup2()
  * at once and must not be freed. */

@@ -155,7 +155,7 @@ static long copy_listener(struct partition *part, int fd,
 	return ret;
 }
 
-static long dup_number(int fd, long copy(int, int, int), int to, int flags)
+static long try_dup(int fd, long copy(int, int, int), int to, int flags)
 {
 	struct vsock *vs;
 	struct thread *th;
@@ -188,6 +188,15 @@ static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 	}
 }
 
+static long dup_number(int fd, long copy(int, int, int), int to, int flags)
+{
+	long ret = try_dup(fd, copy, to, flags);
+
+	if (unlikely(ret == -EMFILE) && entry_make_room())
+		ret = try_dup(fd, copy, to, flags);
+	return ret;
+}
+
 static long copy_dup(int fd, int to, int flags)
 {
 	return sys_call3(SYS_dup, fd, 0, 0);
@@ -205,8 +214,6 @@ static long copy_fcntl(int fd, int lowest, int cmd)
 
 SHIM_EXPORT int dup(int fd)
 {
-	if (likely(!fd_object(fd)))
-		return note_copy(fd, real.dup(fd));
 	return (int)shim_return(dup_number(fd, copy_dup, 0, 0));
 }
 
@@ -358,15 +365,14 @@ static long fcntl_number(int fd, int cmd, long arg)
 	va_start(ap, cmd);                                                \
 	arg = va_arg(ap, void *);                                         \
 	va_end(ap);                                                       \
-	if (unlikely(fd_object(fd)))                                      \
+	if (unlikely(fd_object(fd) || cmd == F_DUPFD ||                   \
+		     cmd == F_DUPFD_CLOEXEC))                             \
 		ret = fcntl_number(fd, cmd, (long)arg);                   \
 	else if (unlikely(cmd == F_SETLKW || cmd == F_OFD_SETLKW))        \
 		thread_before_block();                                    \
 	if (ret != SHIM_PASS)                                             \
 		return (int)shim_return(ret);                             \
-	ret = libc(fd, cmd, arg);                                         \
-	return unlikely(cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) ?       \
-		       note_copy(fd, (int)ret) : (int)ret
+	return libc(fd, cmd, arg)
 
 SHIM_EXPORT int fcntl(int fd, int cmd, ...)
 {

@@ -262,7 +262,8 @@ int fd_reserve(void)
 }
 
 /* Numbers in the upper half of what the program may open go back to the
- * kernel: a program near its limit must not find them taken. */
+ * kernel: a program near its limit must not find them taken. So do those of
+ * the standard streams, which programs open by closing and opening. */
 static bool worth_holding(int fd)
 {
 	return fd < HELD_MAX && (rlim_t)fd < soft_limit() / 2;
@@ -274,6 +275,8 @@ static int known_good;
 
 static bool may_hold(int fd)
 {
+	if (fd <= STDERR_FILENO)
+		return false;
 	if (fd < known_good)
 		return true;
 	if (!worth_holding(fd))
@@ -327,6 +330,7 @@ int fd_trim(void)
 
 	if (!lock_take(&number_lock))
 		return 0;
+	known_good = 0;
 	while ((fd = take_held()) >= 0) {
 		sys_close(fd);
 		n++;

@@ -453,3 +453,14 @@ void listener_stop(struct vsock *vs)
 	}
 	kick_sharers(vs);
 }
+
+void listener_limits_changed(void)
+{
+	struct thread *th = self_thread;
+
+	if (!th || !th->ch || !*shim_alive || !lock_take(&th->lock))
+		return;
+	listener_hold_all(th);
+	thread_reap_now(th);
+	lock_give(&th->lock);
+}

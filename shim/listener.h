@@ -93,4 +93,8 @@ void listener_give_loose(struct thread *th);
  * we were woken for (the kernel wakes one waiter per connection). */
 void listener_stop(struct vsock *vs);
 
+/* RLIMIT_NOFILE is another one: requests of the calling thread are made anew.
+ * No lock is held. */
+void listener_limits_changed(void);
+
 #endif

@@ -114,7 +114,7 @@ static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
 	if (ret != -EAGAIN)
 		return ret;
 	ret = accept_now(vs, fd, addr, len, flags);
-	if (ret == -EMFILE && fd_trim())
+	if (ret == -EMFILE && entry_make_room())
 		ret = accept_now(vs, fd, addr, len, flags);
 	if (ret >= 0)
 		listener_accepted_fd(vs, (int)ret);

@@ -39,12 +39,20 @@ static long made_set(int fd)
 
 SHIM_EXPORT int epoll_create(int size)
 {
-	return (int)made_set(real.epoll_create(size));
+	int fd = real.epoll_create(size);
+
+	if (unlikely(fd < 0) && errno == EMFILE && entry_make_room())
+		fd = real.epoll_create(size);
+	return (int)made_set(fd);
 }
 
 SHIM_EXPORT int epoll_create1(int flags)
 {
-	return (int)made_set(real.epoll_create1(flags));
+	int fd = real.epoll_create1(flags);
+
+	if (unlikely(fd < 0) && errno == EMFILE && entry_make_room())
+		fd = real.epoll_create1(flags);
+	return (int)made_set(fd);
 }
 
 /* --- adoption -------------------------------------------------------- */
