@@ -185,6 +185,21 @@ void vs_finish_shutdown(struct vsock *vs)
 		sys_shutdown(vs->fd, how);
 }
 
+/* May the FIN ride on the last bytes? What MSG_MORE holds back is dropped by a
+ * close that finds unread bytes and resets (tcp_close()): only where nothing
+ * has come since the program read all.
+ * LIMIT: bytes that come between that and the close, where the kernel would
+ * have sent the last reply and then reset, may cost the peer that reply. */
+static bool fin_may_ride(const struct vsock *vs)
+{
+	if (vs->rst_close)
+		return false;
+	if (vs->eof)
+		return true;
+	return vs->in_edge && !vs->rx_more &&
+	       (vs->rx == SLOT_IDLE || !chan_has_work(vs->th->ch));
+}
+
 static void update_tx(struct vsock *vs)
 {
 	bool closing = vs->life == VS_CLOSING;
@@ -201,8 +216,8 @@ static void update_tx(struct vsock *vs)
 		return;		/* one in flight; the rest gathers */
 	}
 	if (vs->tx_bytes) {
-		tx_arm(vs, closing && vs->fin == SLOT_IDLE && !vs->rst_close &&
-		       vs->rx != SLOT_CANCELLING);
+		tx_arm(vs, closing && vs->fin == SLOT_IDLE &&
+		       vs->rx != SLOT_CANCELLING && fin_may_ride(vs));
 		return;
 	}
 	if (vs->shut_pending)
@@ -226,7 +241,7 @@ static void update_close(struct vsock *vs)
 		vs_cancel_rx(vs);
 	if (vs->tx_bytes && vs->fin == SLOT_IDLE && vs->tx == SLOT_IDLE &&
 	    vs->rx == SLOT_CANCELLING) {
-		tx_arm(vs, !vs->rst_close);
+		tx_arm(vs, fin_may_ride(vs));
 		return;
 	}
 	update_tx(vs);

@@ -4,6 +4,7 @@
  */
 #include "../lib/net.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static void close_server(struct fix *f)
@@ -122,6 +123,72 @@ static void t_unseen(struct fix *f)
 	CHECK_ERRNO(recv(f->peer, &byte, 1, 0), ECONNRESET);
 }
 
+/* It is in our kernel, and nobody has looked. */
+static void arrived(int peer)
+{
+	int left;
+
+	do {
+		MUST(ioctl(peer, TIOCOUTQ, &left));
+	} while (left);
+}
+
+/* The reply goes out before the reset, whatever was never read. */
+static void t_unseen_reply(struct fix *f)
+{
+	char byte;
+
+	peer_write(f->peer, "unseen", 6);
+	arrived(f->peer);
+	CHECK_EQ(send(f->fd, "reply", 5, 0), 5);
+	close_server(f);
+	peer_expect(f->peer, "reply");
+	CHECK_ERRNO(recv(f->peer, &byte, 1, 0), ECONNRESET);
+}
+
+/* Turned away at the door: a client that spoke first is told why. */
+static void t_refusal(struct fix *f)
+{
+	char byte;
+
+	for (int in_set = 0; in_set < 2; in_set++) {
+		f->peer = net_client(&f->addr);
+		peer_write(f->peer, "request", 7);
+		arrived(f->peer);
+		CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+		f->fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
+		if (in_set)
+			set_add(f->ep, f->fd, EPOLLIN);
+		CHECK_EQ(send(f->fd, "go away", 7, 0), 7);
+		close_server(f);
+		set_next(f->ep, -1, 0);
+		peer_expect(f->peer, "go away");
+		CHECK_ERRNO(recv(f->peer, &byte, 1, 0), ECONNRESET);
+		MUST(close(f->peer));
+		f->peer = -1;
+	}
+}
+
+/* One more comes between the answer and the end. */
+static void t_answered_unread(struct fix *f)
+{
+	char buf[4];
+
+	for (int i = 0; i < 3; i++) {
+		peer_write(f->peer, "ping", 4);
+		server_read(f->ep, f->fd, buf, 4);
+		server_write(f->ep, f->fd, "pong", 4);
+		peer_expect(f->peer, "pong");
+	}
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	peer_write(f->peer, "ping", 4);
+	arrived(f->peer);
+	CHECK_EQ(send(f->fd, "bye!", 4, 0), 4);
+	close_server(f);
+	peer_expect(f->peer, "bye!");
+	CHECK_ERRNO(recv(f->peer, buf, 1, 0), ECONNRESET);
+}
+
 /* Read all, with the peer's EOF pending: an orderly end. */
 static void t_eof_pending(struct fix *f)
 {
@@ -165,6 +232,10 @@ static const struct net_case cases[] = {
 	{ "unread bytes: reply, then RST", t_unread, BOTH },
 	{ "partly read: RST", t_partly_read, BOTH },
 	{ "unread and never reported: RST", t_unseen, BOTH },
+	{ "a reply to what nobody looked at", t_unseen_reply, BOTH },
+	{ "a reply to who spoke before it was accepted", t_refusal,
+	  BOTH | NOCONN },
+	{ "the last answer, and one more request", t_answered_unread, BOTH },
 	{ "the peer's FIN pending: no RST", t_eof_pending, BOTH },
 	{ "50 short connections", t_short_lived, BOTH | NOCONN },
 };

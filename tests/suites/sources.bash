@@ -31,6 +31,8 @@ prepare()
 	libevent)
 		autoreconf -fi && ./configure -q --disable-shared \
 			--disable-samples && make -j2 && make -j2 test/regress ;;
+	memcached)
+		${CC:-cc} -O -o timedrun timedrun.c ;;
 	libuv1)
 		sh autogen.sh && ./configure -q --disable-shared &&
 			make -j2 check TESTS= ;;
