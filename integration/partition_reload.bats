@@ -164,7 +164,9 @@ reuseport_beside() {
 	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -n 400 -w 2 \
 		>"$MP_DIR/more" 2>&1 || true
 	loss_stop orphan >&3 || true
-	kill -QUIT $(tail -n 3 <<<"$workers")
+	for worker in $(tail -n 3 <<<"$workers"); do
+		kill -QUIT "$worker"
+	done
 	wait_for 10 mp_none_left
 }
 

@@ -35,8 +35,8 @@ life() {
 no_capability() {
 	is_root
 	part_env "$1"
-	[[ $MP_MODE == plain ]] || MP_PREFIX=(setpriv --bounding-set \
-		-bpf,-sys_admin,-net_admin,-perfmon "${MP_PREFIX[@]}")
+	MP_PREFIX=(setpriv --bounding-set \
+		"-bpf,-sys_admin,-net_admin,-perfmon" "${MP_PREFIX[@]}")
 	part_ready 4
 	life
 }
@@ -45,7 +45,7 @@ no_capability() {
 no_root() {
 	is_root
 	part_env "$1"
-	[[ $MP_MODE == plain ]] || MP_PREFIX=(setpriv --reuid www-data \
+	MP_PREFIX=(setpriv --reuid www-data \
 		--regid www-data --clear-groups --inh-caps=-all \
 		--bounding-set=-all "${MP_PREFIX[@]}")
 	mkdir "$MP_DIR/server" "$MP_DIR/server/stored"
@@ -218,6 +218,8 @@ another_child() {
 # NGINX has the numbers of its listeners.
 inherited() {
 	part_env "$1"
+	# It takes itself for the second of an upgrade, and stays where it is.
+	NGX_DAEMON=off
 	NGX_WORKERS=3
 	NGX_SERVER='location = /pid { return 200 "$pid\n"; }'
 	nginx_conf server

@@ -132,7 +132,7 @@ reload()
 
 load_start()
 {
-	loss -x -q "$close" -r 200 -u /tmp/enough -o /tmp/ready -t 100 "$@" \
+	loss -x -q "$close" -r 200 -u /tmp/enough -o /tmp/ready -t 100 \
 		>/tmp/loss &
 	client=$!
 	until_true test -e /tmp/ready
