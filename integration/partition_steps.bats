@@ -240,8 +240,10 @@ os.execvp(sys.argv[2], sys.argv[2:])' "$NGX_PORT" "${MP_PREFIX[@]:-env}")
 	part_end
 }
 
+@test "plain: root without the capabilities" { no_capability plain; }
 @test "on: root without the capabilities" { no_capability on; }
 @test "off: root without the capabilities" { no_capability off; }
+@test "plain: another user's server" { no_root plain; }
 @test "on: another user's server" { no_root on; }
 @test "off: another user's server" { no_root off; }
 @test "on: bpf() is refused, EPERM" { no_bpf on EPERM; }
