@@ -88,7 +88,9 @@ class Bench:
         self.row, self.work = row, work
         self.samples, self.calls, self.errors = {}, {}, []
         self.servers, self.others = {}, []
-        self.words = {"www": work, "work": work, "upstream": "9"}
+        self.words = {"www": work, "work": work, "upstream": "9",
+                      "workers": row.get("workers", "1"),
+                      "listen": row.get("listen", "")}
         self.rate = None
 
     def start(self):
@@ -103,6 +105,8 @@ class Bench:
         for name, env in sides().items():
             directory = tempfile.mkdtemp(dir=self.work)
             os.chmod(directory, 0o755)
+            if env and "env" in self.row:
+                env = dict([self.row["env"].split("=", 1)], **env)
             self.servers[name] = Server(self.row, env, directory, pin,
                                         self.words)
             self.samples[name] = []

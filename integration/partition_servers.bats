@@ -106,7 +106,8 @@ redis_single() {
 	part_env "$1"
 	server redis-server --port "$NGX_PORT" --bind 127.0.0.1 \
 		--dir "$MP_DIR/server" --save '' --maxclients 4000
-	LOSS_END='' loss_start short -q 'PING\r\n' -e '+PONG\r\n'
+	# Other addresses than 127.0.0.1 are strangers to it.
+	LOSS_END='' loss_start short -s 0 -q 'PING\r\n' -e '+PONG\r\n'
 	for i in 1 2 3; do
 		redis-cli -p "$NGX_PORT" bgsave >/dev/null
 		wait_for 5 saved $i
