@@ -160,7 +160,6 @@ gunicorn_workers() {
 }
 
 uwsgi_workers() {
-	local i
 	[[ -x /usr/bin/uwsgi ]] || skip "no uwsgi"
 	part_env "$1"
 	wsgi_app
@@ -169,10 +168,8 @@ uwsgi_workers() {
 		--chdir "$MP_DIR/server" --die-on-term
 	# A reload begins with all workers ended, and takes a second or two.
 	loss_start short -r 300 -w 15 -l 10000
-	for i in 1 2; do
-		kill -HUP "$PID"
-		wait_for 15 uwsgi_said 'spawned uWSGI worker' $((3 * i + 3))
-	done
+	kill -HUP "$PID"
+	wait_for 15 uwsgi_said 'spawned uWSGI worker' 6
 	loss_end short
 	server_end TERM 0
 }
