@@ -229,6 +229,7 @@ sock = socket.socket()
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 sock.bind(("127.0.0.1", int(sys.argv[1])))
 sock.listen(511)
+sock.setblocking(False)
 os.set_inheritable(sock.fileno(), True)
 os.environ["NGINX"] = "%d;" % sock.fileno()
 os.execvp(sys.argv[2], sys.argv[2:])' "$NGX_PORT" "${MP_PREFIX[@]:-env}")
@@ -237,7 +238,9 @@ os.execvp(sys.argv[2], sys.argv[2:])' "$NGX_PORT" "${MP_PREFIX[@]:-env}")
 	part_reload 4
 	part_reload 2
 	loss_end short
-	part_end
+	nginx_end "$NGX_PID"
+	wait_for 5 mp_none_left
+	nginx_verify server
 }
 
 @test "plain: root without the capabilities" { no_capability plain; }
