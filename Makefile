@@ -360,6 +360,9 @@ check-conform:			## compare with the kernel: plain, on, off, refused
 	$(run) conform
 check-integration:		## run real servers under the library
 	$(run) integration
+check-partition:		## 200 reloads, a minute of killed workers, each mode
+	@+MP_RELOADS=200 MP_KILL_SECONDS=60 MP_TEST_SECONDS=900 \
+		T='partition_*' MAKE='$(MAKE)' scripts/check integration
 check-fuzz:			## random orders, sizes and delays of completions
 	$(run) fuzz
 fuzz:				## SECONDS=600 of that, calls in each of MODES
@@ -469,6 +472,7 @@ help:				## print this list
 		Makefile
 
 .PHONY: abi all bench bench-paper check check-asan check-conform check-fuzz \
-	check-integration check-native check-package check-suites check-tsan \
+	check-integration check-native check-package check-partition \
+	check-suites check-tsan \
 	check-unit check-vm clean demo examples fuzz help install lint objects \
 	package tools uninstall

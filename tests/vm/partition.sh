@@ -10,7 +10,11 @@ preload=${LD_PRELOAD:-}
 unset LD_PRELOAD
 part=${0##*/}
 steps=plain
-[ -z "$preload" ] || steps='ebpf cbpf hash'
+# Emulated, a step takes its time: all of them once is enough.
+case ${preload:+$MEGAPIPE_LWSOCKET} in
+on) steps='ebpf cbpf hash' ;;
+off) steps=ebpf ;;
+esac
 count=0
 failed=0
 port=8080
@@ -132,7 +136,7 @@ reload()
 
 load_start()
 {
-	loss -x -q "$close" -r 200 -u /tmp/enough -o /tmp/ready -t 100 \
+	loss -x -q "$close" -r 60 -u /tmp/enough -o /tmp/ready -t 100 \
 		>/tmp/loss &
 	client=$!
 	until_true test -e /tmp/ready
@@ -152,15 +156,15 @@ load_end()
 partition_reload()
 {
 	start 4 && load_start || return
-	reload 8 && reload 2 && reload 4 && reload 1 && reload 8 || return
+	reload 8 && reload 3 || return
 	load_end && stop
 }
 
 partition_kill()
 {
-	start 6 && loss -x -q "$close" -r 200 -t 4 -K "$master" -W worker \
+	start 6 && loss -x -q "$close" -r 100 -t 3 -K "$master" -W worker \
 		-i 500 >/tmp/loss || { cat /tmp/loss; return 1; }
-	loss -x -q "$close" -r 200 -t 4 -K "$master" -W worker -i 700 \
+	loss -x -q "$close" -r 100 -t 3 -K "$master" -W worker -i 700 \
 		-f 200 >/tmp/loss || { cat /tmp/loss; return 1; }
 	orphans && stop
 }
@@ -178,7 +182,7 @@ orphans()
 	for pid in $pid; do
 		[ "$pid" = "$last" ] || kill -KILL "$pid"
 	done
-	loss -x -q "$close" -r 200 -n 200 >/tmp/loss ||
+	loss -x -q "$close" -r 100 -n 200 >/tmp/loss ||
 		{ cat /tmp/loss; return 1; }
 	master=$last
 }
@@ -228,7 +232,7 @@ for step in $steps; do
 	# Those of a part that failed.
 	[ "$failed" = 0 ] || break
 done
-if [ -n "$preload" ] && ! grep -q 'partition_claims=[1-9]' /tmp/stats; then
+if [ -n "$preload" ] && [ $failed = 0 ] && ! grep -q 'partition_claims=[1-9]' /tmp/stats; then
 	result 1 'no worker has claimed a partition'
 	cat /tmp/stats
 fi

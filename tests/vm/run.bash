@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit
 
 vm=$PWD/build/vm
 modes=${MODES:-plain on off}
-program_seconds=90
+program_seconds=120
 # The unit test that has the kernel's verifier look at our program, and what
 # partition.sh does with a real server.
 unit=steer_load
