@@ -14,7 +14,7 @@ load nginx
 load partition
 
 RELOADS=${MP_RELOADS:-12}
-KILL_SECONDS=${MP_KILL_SECONDS:-3}
+KILL_SECONDS=${MP_KILL_SECONDS:-2}
 
 setup_file() {
 	MP_WWW=$(mp_dir_new)
@@ -155,13 +155,13 @@ reuseport_beside() {
 	loss_start counts -w 3
 	count_changes
 	loss_stop counts >&3 || true
-	loss_start orphan -w 3
+	loss_start orphan -w 1.5
 	workers=$(part_workers "$NGX_PID")
 	kill -KILL "$NGX_PID"
 	worker=$(head -n 1 <<<"$workers")
 	kill -KILL "$worker"
 	wait_for 10 pid_gone "$worker"
-	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -n 400 -w 2 \
+	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -n 400 -w 1 \
 		>"$MP_DIR/more" 2>&1 || true
 	loss_stop orphan >&3 || true
 	for worker in $(tail -n 3 <<<"$workers"); do

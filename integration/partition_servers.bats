@@ -149,7 +149,7 @@ gunicorn_workers() {
 	server /usr/bin/gunicorn -b "127.0.0.1:$NGX_PORT" -w 3 -k "$2" \
 		--threads "$3" --chdir "$MP_DIR/server" app:application
 	wait_for 10 other_children none 3
-	loss_start short -r 500
+	loss_start short -r 200
 	for i in 1 2; do
 		before=$(children "$PID" | sort)
 		kill -HUP "$PID"
@@ -181,14 +181,14 @@ prefork_workers() {
 	local before i
 	part_env "$1"
 	prefork_start 3 127.0.0.1:0
-	loss_start short -r 1000
+	loss_start short -r 500
 	for i in 1 2 3 4 5; do
 		before=$(children "$PRE_PID" | sort)
 		kill -HUP "$PRE_PID"
 		wait_for 10 prefork_renewed "$before"
 	done
 	loss_end short
-	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -t 2 -r 1000 -K "$PRE_PID" -i 200 \
+	"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -t 2 -r 500 -K "$PRE_PID" -i 200 \
 		-f 40 -l 2000 | tee "$MP_DIR/killed.out" | sed '/^by/d'
 	loss_complete "$MP_DIR/killed.out"
 	prefork_end

@@ -100,7 +100,7 @@ port_zero() {
 	part_env "$1"
 	prefork_start 3 127.0.0.1:0 0.0.0.0:0
 	((NGX_PORT > 0 && PRE_PORTS > 0 && NGX_PORT != PRE_PORTS))
-	loss_start one -r 1000
+	loss_start one -r 400
 	loss_start two -p "$PRE_PORTS" -r 150
 	for i in 1 2 3; do
 		before=$(hup_workers)
@@ -193,8 +193,8 @@ activated() {
 	PRE_PID=$!
 	wait_for 10 test -s "$MP_DIR/prefork/ports"
 	read -r NGX_PORT PRE_PORTS <"$MP_DIR/prefork/ports"
-	loss_start one -w 10 -l 8000 -r 1000
-	loss_start two -w 10 -l 8000 -r 500 -p "$PRE_PORTS"
+	loss_start one -w 10 -l 8000 -r 400
+	loss_start two -w 10 -l 8000 -r 150 -p "$PRE_PORTS"
 	for i in 1 2 3; do
 		children=$(children "$PRE_PID")
 		kill -USR1 "$PRE_PID"
