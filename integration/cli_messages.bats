@@ -285,8 +285,7 @@ library() {
 			env "LD_PRELOAD=$MP_LIB" MEGAPIPE=strict true
 	}
 	without EPERM "io_uring is not permitted (kernel.io_uring_disabled or a seccomp filter)"
-	without ENOSYS "this kernel has no io_uring"
-	without EINVAL "this kernel's io_uring is too old (Linux 6.1)"
+	without ENOSYS "this kernel has no io_uring, or an older one than Linux 6.1"
 	without ENOMEM "too little locked memory (ulimit -l)"
 	without EMFILE "no descriptor is left for io_uring (ulimit -n)"
 }

@@ -54,13 +54,13 @@ def messages(path, names):
         for run in re.findall(rf"{LITERAL}(?:\s*{LITERAL})*", arguments):
             joined = "".join(part[1:-1] for part in re.findall(LITERAL, run))
             joined = joined.replace("\\n", "").replace('\\"', '"')
-            words = re.sub(r"%[-.*\d]*l*[a-z]", "", joined)
+            words = re.sub(r"%[-.*\d]*[lz]*[a-z]", "", joined)
             if " " in words.strip() and re.search("[a-z]{3}", words):
                 yield joined
 
 
 def regex(message):
-    parts = re.split(r"%[-.*\d]*l*[a-zA-Z]", message)
+    parts = re.split(r"%[-.*\d]*[lz]*[a-zA-Z]", message)
     return ".*".join(re.escape(part) for part in parts)
 
 
