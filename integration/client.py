@@ -346,16 +346,80 @@ def proxy_header(port):
             print(data.split(b"\r\n\r\n")[-1], end)
 
 
+def connect_any(where):
+    """A port, or the path of a unix socket."""
+    if not where.startswith("/"):
+        return connect(where)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(where)
+    return sock
+
+
+def memcached_meta(where):
+    """Meta commands one by one, and quiet ones in one piece."""
+    with connect_any(where) as sock:
+        for line in (b"ms key 5 T0 F7 c\r\nvalue", b"mg key v f t s",
+                     b"mg key v q", b"mg none v", b"mg none q",
+                     b"ma n N0 J10 v", b"ma n D5 v", b"me none",
+                     b"ms key 3 MA\r\nend", b"mg key s v k O123",
+                     b"md key q", b"md key", b"md n", b"mg",
+                     b"no such thing", b"version_"):
+            sock.sendall(line + b"\r\nmn\r\n")
+            print(b" ".join(word for word in read_until(
+                sock, b"MN\r\n").split(b" ") if not word.startswith(b"c")))
+        out = b"".join(b"ms q%d %d q\r\n%s\r\n" % (i, i, bytes(i))
+                       for i in range(1000))
+        out += b"".join(b"mg q%d v s q\r\n" % i for i in range(1100))
+        sock.sendall(out + b"mn\r\n")
+        got = b""
+        while not got.endswith(b"MN\r\n"):
+            got += sock.recv(1 << 18) or sys.exit("end")
+        print(len(got), sha(got))
+
+
+def memcached_large(where):
+    """Up to the limit, one over it, and many clients that read at once."""
+    value = random.Random(5).randbytes((8 << 20) - 1000)
+    with connect_any(where) as sock:
+        file = sock.makefile("rb")
+        sock.sendall(b"set large 0 0 %d\r\n%s\r\n" % (len(value), value))
+        print(file.readline())
+        sock.sendall(b"set over 0 0 %d\r\n%s\r\n" % (9 << 20, bytes(9 << 20)))
+        print(file.readline())
+    socks = [connect_any(where) for _ in range(5)]
+    for sock in socks:
+        sock.sendall(b"get large\r\nget none\r\nquit\r\n")
+    for sock in socks:
+        print(sha(read_all(sock)[0]))
+        sock.close()
+
+
+def memcached_datagrams(port):
+    """Frames over UDP, while a TCP client is served, too."""
+    tcp = connect(port)
+    file = tcp.makefile("rb")
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        sock.connect(("127.0.0.1", int(port)))
+        for i in range(200):
+            body = random.Random(i).randbytes(i * 5)
+            tcp.sendall(b"set u%d 0 0 %d\r\n%s\r\n" % (i, len(body), body))
+            assert file.readline() == b"STORED\r\n"
+            sock.send(struct.pack(">HHHH", i, 0, 1, 0) + b"get u%d\r\n" % i)
+            data = sock.recv(65536)
+            assert struct.unpack(">HHHH", data[:8]) == (i, 0, 1, 0)
+            assert data[8:] == b"VALUE u%d 0 %d\r\n%s\r\nEND\r\n" % (
+                i, len(body), body), i
+    tcp.close()
+    print("memcached_datagrams ok")
+
+
 class Resp:
     """A redis connection on TCP, TLS or a unix socket, in RESP2 or RESP3."""
 
     def __init__(self, where, cert=""):
-        if where.startswith("/"):
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.settimeout(20)
-            self.sock.connect(where)
-        else:
-            self.sock = connect(where)
+        self.sock = connect_any(where)
         if cert:
             self.sock = ssl.create_default_context(cafile=cert).wrap_socket(
                 self.sock, server_hostname="127.0.0.1")

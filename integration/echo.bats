@@ -64,7 +64,7 @@ node_web() {
 	curl -sS -m 20 -T - "$url/sum" <"$MP_DIR/body"
 	client slow_upload "$WEB" /sum 100000 chunked | sed 's/b.[0-9a-f]*\\r.*//'
 	client slow_reader "$WEB" /bytes/1000000 , expect "$WEB" /sum , \
-		upgrade "$WEB" /upgrade client
+		upgrade "$WEB" /upgrade
 }
 
 echoes() {
