@@ -219,6 +219,35 @@ while data := sock.recv(65536):
 	haproxy_verify server
 }
 
+# haproxy's own checks are connections it makes, of HTTP and of TCP: a backend
+# that goes away is noticed and one that comes back, too.
+checks() {
+	backend
+	local port=$NGX_PORT
+	mp_env "$1"
+	local prefix=("${MP_PREFIX[@]}")
+	HAP_DEFAULTS="option httpchk GET /hello
+	default-server check inter 100ms fall 2 rise 2"
+	haproxy_start server
+	nginx_end "$NGX_PID"
+	wait_for 10 hap_status 503
+	MP_PREFIX=()
+	nginx_start backend
+	wait_for 10 hap_status 200
+	MP_PREFIX=("${prefix[@]}")
+	same "served" "$(www_sum f5m)" \
+		"$(curl -sS "http://127.0.0.1:$HAP_PORT/f5m" | sha)"
+	haproxy_end
+	grep -q 'Server nginx/one is DOWN' "$HAP_DIR"/std*
+	grep -q 'Server nginx/one is UP' "$HAP_DIR"/std*
+	nginx_end "$NGX_PID"
+	haproxy_verify server
+}
+hap_status() {
+	[[ $(curl -s -o "$MP_DIR/got" -w '%{http_code}' \
+		"http://127.0.0.1:$HAP_PORT/hello") == "$1" ]]
+}
+
 @test "plain: bytes and log" { bytes plain 1; }
 @test "on: bytes and log" { bytes on 1; }
 @test "off: bytes and log" { bytes off 1; }
@@ -252,3 +281,7 @@ while data := sock.recv(65536):
 @test "plain: command socket" { admin plain; }
 @test "on: command socket" { admin on; }
 @test "off: command socket" { admin off; }
+
+@test "plain: checks" { checks plain; }
+@test "on: checks" { checks on; }
+@test "off: checks" { checks off; }
