@@ -363,6 +363,9 @@ check-integration:		## run real servers under the library
 check-partition:		## 200 reloads, a minute of killed workers, each mode
 	@+MP_RELOADS=200 MP_KILL_SECONDS=60 MP_TEST_SECONDS=900 \
 		T='partition_*' MAKE='$(MAKE)' scripts/check integration
+check-servers:			## more servers, of many packages, under the library
+	@scripts/deps check servers
+	$(run) servers
 check-fuzz:			## random orders, sizes and delays of completions
 	$(run) fuzz
 fuzz:				## SECONDS=600 of that, calls in each of MODES
@@ -473,6 +476,5 @@ help:				## print this list
 
 .PHONY: abi all bench bench-paper check check-asan check-conform check-fuzz \
 	check-integration check-native check-package check-partition \
-	check-suites check-tsan \
-	check-unit check-vm clean demo examples fuzz help install lint objects \
-	package tools uninstall
+	check-servers check-suites check-tsan check-unit check-vm clean demo \
+	examples fuzz help install lint objects package tools uninstall
