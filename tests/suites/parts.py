@@ -144,7 +144,7 @@ class Memcached(Source):
 class Redis(Source):
     source = "redis"
     program = "/usr/bin/redis-server"
-    seconds = 170
+    seconds = 600
 
     def __init__(self, test):
         self.test = test
@@ -173,7 +173,8 @@ class Redis(Source):
         log = re.sub(r"\x1b\[[0-9;]*m", "", log)
         for status, name in re.findall(
                 r"^\[(ok|err|exception|ignore|skip)\]: (.*)", log, re.M):
-            name = re.sub(r"\(\d+ ms\)|\d+", "", name).strip()[:120]
+            name = re.sub(r"\(\d+ ms\)| in tests/.*|\d+", "",
+                          name).strip()[:120]
             found[name] = status if status == "ok" else (
                 "skip" if status in ("ignore", "skip") else "FAIL")
         found["the whole"] = "ok" if code == 0 else "FAIL"
