@@ -125,6 +125,9 @@ SHIM_EXPORT int memfd_create(const char *name, unsigned int flags)
 
 /* --- how many there may be ------------------------------------------- */
 
+/* The sanitizers set limits before any code that they instrument can run. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
 /* Numbers that we hold must not stand in the way of a lower limit, and accept
  * requests were made with the old one (io_accept_prep()). */
 static int limit_set(int ret, int resource)
@@ -161,3 +164,5 @@ SHIM_EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource,
 	return limit_set(real.prlimit64(pid, resource, lim, old),
 			 lim ? (int)resource : -1);
 }
+
+#endif

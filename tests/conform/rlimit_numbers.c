@@ -2,6 +2,8 @@
 /*
  * Description: RLIMIT_NOFILE down and up: EMFILE, and all that still works.
  */
+/* no-asan: setrlimit() is not taken over there */
+/* no-tsan: setrlimit() is not taken over there */
 #include "../lib/net.h"
 
 #include <dirent.h>
