@@ -35,8 +35,7 @@ static bool end_key_made;
 static void init_pools(struct thread *th)
 {
 	th->socks_pool = (struct pool)POOL_INIT(sizeof(struct vsock), BLOCK);
-	/* Of both there are few. */
-	th->ents_pool = (struct pool)POOL_INIT(
+	th->ents_pool = (struct pool)POOL_INIT(	/* of both there are few */
 		sizeof(struct listener) > sizeof(struct epent) ?
 			sizeof(struct listener) : sizeof(struct epent), BLOCK);
 	th->pieces_pool = (struct pool)POOL_INIT(THREAD_PIECE_SIZE, BLOCK);
