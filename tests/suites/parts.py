@@ -109,7 +109,7 @@ def tap_results(log):
             continue
         bad, number, name = match.groups()
         skipped = "# skip" in name.lower()
-        name = re.sub(r"#.*", "", name).strip()[:100] or number
+        name = re.sub(r"#.*|\d{3,}", "", name).strip()[:100] or number
         if found.get(name) != "FAIL":
             found[name] = ("FAIL" if bad else "skip" if skipped else "ok")
     return found
