@@ -139,6 +139,8 @@ extern bool partition_any;
  * for all: 0 or -errno. */
 int partition_option(struct partition *p, int level, int name,
 		      const void *val, socklen_t len);
+/* Has a connection SO_REUSEPORT from one of them, not from the program? */
+bool partition_lent_port(int fd);
 void partition_backlog(struct partition *p, int backlog);
 void partition_stop(struct partition *p);
 

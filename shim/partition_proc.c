@@ -107,14 +107,19 @@ static int process_allows(void)
 	return pidfd < 0 ? pidfd : 0;
 }
 
+static int number_option(int fd, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	sys_getsockopt(fd, SOL_SOCKET, name, &value, &len);
+	return value;
+}
+
 static bool is_tcp_listener(int fd)
 {
-	int listens = 0, protocol = 0;
-	socklen_t len = sizeof(int);
-
-	sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
-	sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
-	return listens && protocol == IPPROTO_TCP;
+	return number_option(fd, SO_ACCEPTCONN) &&
+	       number_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
 static void drop_socks(struct partition *p)
@@ -401,6 +406,32 @@ int partition_option(struct partition *p, int level, int name,
 	for (i = 1; i < p->count; i++)
 		sys_setsockopt(p->socks[i], level, name, val, len);
 	return 0;
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in6 sa = { 0 };
+	socklen_t len = sizeof(sa);
+
+	sys_call3(SYS_getsockname, fd, &sa, &len);
+	return sa.sin6_port;		/* at the same place for IPv4 */
+}
+
+bool partition_lent_port(int fd)
+{
+	uint16_t port = port_of(fd);
+	struct list *node;
+	bool lent = false;
+
+	if (number_option(fd, SO_PROTOCOL) != IPPROTO_TCP ||
+	    number_option(fd, SO_ACCEPTCONN) || !lock_take(&part_lock))
+		return false;
+	for (node = partition_list.next; node != &partition_list && !lent;
+	     node = node->next)
+		lent = port_of(list_entry(node, struct partition, all)->fd) ==
+		       port;
+	lock_give(&part_lock);
+	return lent;
 }
 
 void partition_backlog(struct partition *p, int backlog)

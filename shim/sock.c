@@ -311,9 +311,10 @@ static int plain_getsockopt(int fd, int level, int name, void *val,
 	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
 	int ret = real.getsockopt(fd, level, name, val, len), asked;
 
-	if (likely(!p) || ret || level != SOL_SOCKET || name != SO_REUSEPORT)
+	if (likely(!partition_any) || ret || level != SOL_SOCKET ||
+	    name != SO_REUSEPORT || (!p && !partition_lent_port(fd)))
 		return ret;
-	asked = p->reuseport;
+	asked = p ? p->reuseport : 0;
 	memcpy(val, &asked, *len);
 	return 0;
 }
