@@ -103,7 +103,8 @@ static int adopt_socket(struct epset *set, int fd,
 	enum vs_life life;
 	int state;
 
-	if (part && part->native)
+	/* The kernel's already, or ours under another number. */
+	if (part && (part->native || part->vs))
 		return -1;
 	if (fd_object(fd) != (void *)part || fd < 0 || fd >= FD_TABLE_MAX)
 		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
