@@ -44,6 +44,11 @@ struct listener {
 	bool stopped;		/* by connect(AF_UNSPEC), till listen() */
 };
 
+/* From the pool of epoll entries. */
+#define LISTENER_BYTES                                                    \
+	(sizeof(struct listener) > sizeof(struct epent) ?                 \
+		 sizeof(struct listener) : sizeof(struct epent))
+
 int listener_open(struct vsock *vs);
 void listener_free(struct vsock *vs);
 

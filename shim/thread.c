@@ -35,9 +35,8 @@ static bool end_key_made;
 static void init_pools(struct thread *th)
 {
 	th->socks_pool = (struct pool)POOL_INIT(sizeof(struct vsock), BLOCK);
-	th->ents_pool = (struct pool)POOL_INIT(	/* of both there are few */
-		sizeof(struct listener) > sizeof(struct epent) ?
-			sizeof(struct listener) : sizeof(struct epent), BLOCK);
+	/* Listeners too: of both there are few. */
+	th->ents_pool = (struct pool)POOL_INIT(LISTENER_BYTES, BLOCK);
 	th->pieces_pool = (struct pool)POOL_INIT(THREAD_PIECE_SIZE, BLOCK);
 	th->accepts_pool =
 		(struct pool)POOL_INIT(sizeof(struct accept_req), BLOCK);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fdtable.h"
+#include "listener.h"
 #include "thread.h"
 #include "tx.h"
 #include "user.h"
@@ -161,6 +162,8 @@ uint32_t tx_unsent(struct vsock *vs)
 		vs->tx = SLOT_CANCELLING;
 	}
 	while (vs->tx == SLOT_CANCELLING) {
+		if (shim_shared)
+			listener_hold_all(vs->th);
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
