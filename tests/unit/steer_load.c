@@ -239,6 +239,7 @@ static void classic_at_random(void)
 static void classic_largest(void)
 {
 	unsigned int i;
+	int ret;
 
 	group();
 	fill(&local);
@@ -247,7 +248,12 @@ static void classic_largest(void)
 		t->parts[i].owner = 1;
 		memset(t->parts[i].cpus, 0xff, sizeof(t->parts[i].cpus));
 	}
-	CHECK_EQ(steer_attach_classic(member[0], t, true, STEER_CPUS), 0);
+	ret = steer_attach_classic(member[0], t, true, STEER_CPUS);
+	/* net.core.optmem_max is 20 KiB till Linux 6.6: then without CPUs, as
+	 * the shim does (partition_table.c). */
+	if (ret == -ENOMEM)
+		ret = steer_attach_classic(member[0], t, false, 0);
+	CHECK_EQ(ret, 0);
 }
 
 /* A second server that asks for SO_REUSEPORT gets no share of a port whose
