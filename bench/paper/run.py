@@ -7,7 +7,7 @@ sides of one column run one after the other, the order turned every round; a
 run with an error has no result. Writes the tables of docs/paper.md between
 their markers when UPDATE=1, the pictures beside it, and build/paper.json.
 
-  ROWS      parts sizes cores hello (all)
+  ROWS      parts counts sizes cores hello (all)
   ROUNDS    rounds of each (3)
   SECONDS   length of one measurement (0.8)
 """
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -121,6 +122,34 @@ def parts():
     return out
 
 
+def perf(side, length):
+    """System calls, and locks that had to be waited for, a transaction."""
+    server = PingPong(side, len(CPUS), 64)
+    events = ["raw_syscalls:sys_enter", "lock:contention_begin"]
+    try:
+        watch = subprocess.Popen(
+            ["perf", "stat", "-x,", "-e", ",".join(events), "-p",
+             str(server.process.pid)], stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+        result = server.measure(length, CPUS)
+        watch.send_signal(2)
+        lines = watch.communicate(timeout=10)[1].splitlines()
+    finally:
+        server.stop()
+    done = result["rate"] * SECONDS
+    return {line.split(",")[2]: int(line.split(",")[0]) / done
+            for line in lines if line.split(",")[0].isdigit()}
+
+
+def counts():
+    """What does not depend on how many CPUs a machine has."""
+    out = {}
+    for length in (1, 8, LONGEST):
+        out[length] = {side: perf(side, length) for side in SIDES}
+    return out
+
+
 def sizes():
     """Figure 1(b): message sizes, 10 transactions a connection."""
     out = {}
@@ -203,11 +232,11 @@ def hello():
     return out
 
 
-RUN = {"parts": parts, "sizes": sizes, "cores": cores, "hello": hello}
+RUN = {"parts": parts, "counts": counts, "sizes": sizes, "cores": cores, "hello": hello}
 
 
 def main():
-    wanted = os.environ.get("ROWS", "parts sizes cores hello").split()
+    wanted = os.environ.get("ROWS", "parts counts sizes cores hello").split()
     path = os.path.join(BUILD, "paper.json")
     results = json.loads(read(path) or "{}")
     for name in wanted:

@@ -103,7 +103,18 @@ def hello(r):
                   "requests/s"], rows)
 
 
-MAKE = {"parts": parts, "costs": costs, "hello": hello,
+def counts(r):
+    events = ("raw_syscalls:sys_enter", "lock:contention_begin")
+    lengths = list(r)
+    rows = [[side] + [f"{r[n][side].get(e, float('nan')):.3f}"
+                      for e in events for n in lengths]
+            for side in r[lengths[0]]]
+    return table(["a transaction"] + [f"{word}, {n}" for word in
+                                      ("system calls", "locks waited for")
+                                      for n in lengths], rows)
+
+
+MAKE = {"counts": counts, "parts": parts, "costs": costs, "hello": hello,
         "sizes": lambda r: beside(r, SIZES, "bytes"),
         "cores": lambda r: beside(r, CORES, "threads")}
 
