@@ -65,6 +65,7 @@ struct gather {
 	unsigned int count, requests;
 	size_t len;
 	bool all;		/* everything that is queued */
+	bool more;		/* there was no room for the next one */
 };
 
 /* False when there is no room for all of it. */
@@ -97,15 +98,17 @@ static void gather(struct gather *g, const struct mp_handle *h)
 
 	g->count = g->requests = 0;
 	g->len = 0;
-	g->all = false;
+	g->all = g->more = false;
 	for (r = h->tx.head; r && r->op == MP_OP_WRITE; r = r->next) {
 		unsigned int before = g->count;
 		bool whole = gather_one(g, r);
 
 		if (g->count > before)
 			g->requests++;
-		if (!whole)
+		if (!whole) {
+			g->more = true;
 			return;
+		}
 	}
 	g->all = !r;
 }
@@ -126,7 +129,9 @@ static void arm_write(struct mp_handle *h)
 		h->close_armed = true;
 		chan_send_close(ch, h->id, h->file, g.iov, g.count, 0);
 	} else {
-		chan_send(ch, h->id, h->file, g.iov, g.count, 0);
+		/* The rest follows at once: no short segment before it. */
+		chan_send(ch, h->id, h->file, g.iov, g.count,
+			  g.more ? MSG_MORE : 0);
 	}
 }
 

@@ -124,6 +124,8 @@ static int read_options(struct mp_options *p, const struct mp_options *from)
 		      (const char *)from + from->size))
 		return -E2BIG;
 	*p = *from;
+	if (p->flags)
+		return -E2BIG;
 	if (!p->batch || !p->buffers || (p->buffers & (p->buffers - 1)) ||
 	    p->buffers > BUFFERS_MAX)
 		return -EINVAL;

@@ -37,9 +37,10 @@ struct mp_options {
 	unsigned int batch;	/* queued requests that cause a flush */
 	unsigned int buffers;	/* to lend, of 4 KiB; a power of two */
 	unsigned int lwsockets;	/* lightweight sockets at most, 0: none */
+	unsigned int flags;	/* none yet: 0 */
 };
 
-#define MP_OPTIONS_INIT { sizeof(struct mp_options), 32, 128, 16384 }
+#define MP_OPTIONS_INIT { sizeof(struct mp_options), 32, 128, 16384, 0 }
 
 /* Creates a channel for the calling thread; NULL: as MP_OPTIONS_INIT.
  * 0, or -ENOSYS (Linux before 6.1), -EPERM (io_uring is not allowed), -ENOMEM

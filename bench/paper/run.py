@@ -243,7 +243,7 @@ def main():
         # Keys are numbers in Python and text in JSON: the latter.
         results[name] = json.loads(json.dumps(RUN[name]()))
         results[name + "_machine"] = (
-            f"{len(CPUS)} CPUs, Linux {platform.release()}, {ROUNDS} rounds "
+            f"{len(CPUS)} CPUs, Linux {platform.release().split('-')[0]}, {ROUNDS} rounds "
             f"of {SECONDS} s, {CONNECTIONS} connections")
         with open(path, "w", encoding="ascii") as f:
             json.dump(results, f, indent=1)

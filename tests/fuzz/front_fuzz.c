@@ -331,7 +331,7 @@ static void finish(void)
 static void episode(void)
 {
 	const struct mp_options options = { sizeof(options), 1 + pick(8), 16,
-					    64 };
+					    64, 0 };
 	unsigned int i, n = 50 + pick(400);
 
 	fake_reset();

@@ -37,8 +37,8 @@ static void options(void)
 	struct mp_options o = good;
 	struct {
 		struct mp_options known;
-		unsigned int later[3];
-	} grown = { MP_OPTIONS_INIT, { 0, 0, 0 } };
+		unsigned int later[4];
+	} grown = { MP_OPTIONS_INIT, { 0, 0, 0, 0 } };
 	struct mp_channel *other;
 
 	CHECK_EQ(create(good), 0);
@@ -52,6 +52,9 @@ static void options(void)
 	CHECK_EQ(create(o), -EINVAL);
 	o.buffers = 1u << 20;
 	CHECK_EQ(create(o), -EINVAL);
+	o = good;
+	o.flags = 1;
+	CHECK_EQ(create(o), -E2BIG);
 	/* From a program that knows more than this library. */
 	grown.known.size = sizeof(grown);
 	CHECK_EQ(mp_create(&grown.known, &other), 0);

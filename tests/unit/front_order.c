@@ -110,6 +110,7 @@ static void writes_are_gathered(void)
 		CHECK_EQ(mp_write(h, "0123456789" + i, 1), 0);
 	CHECK_EQ(mp_flush(ch), 0);
 	CHECK_EQ(front_only(FAKE_SEND)->len, 8);
+	CHECK(front_only(FAKE_SEND)->flags & MSG_MORE);
 	CHECK_EQ(mp_write(h, "AB", 2), 0);
 	CHECK_EQ(mp_flush(ch), 0);
 	fake_sent(front_only(FAKE_SEND), 8, got);
@@ -117,6 +118,7 @@ static void writes_are_gathered(void)
 		front_next(h, MP_OP_WRITE, 1);
 	CHECK_EQ(mp_flush(ch), 0);
 	CHECK_EQ(front_only(FAKE_SEND)->len, 4);
+	CHECK(!(front_only(FAKE_SEND)->flags & MSG_MORE));
 	fake_sent(front_only(FAKE_SEND), 4, got + 8);
 	front_next(h, MP_OP_WRITE, 1);
 	front_next(h, MP_OP_WRITE, 1);
