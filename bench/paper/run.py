@@ -192,7 +192,8 @@ def nginx(work, env):
     directory = tempfile.mkdtemp(dir=work)
     os.chmod(directory, 0o755)
     return Server(row, env, directory, ["taskset", "-c", "0"],
-                  {"www": work, "work": work, "upstream": "9"})
+                  {"www": work, "work": work, "upstream": "9",
+                   "workers": "1", "listen": ""})
 
 
 def hello_once(server, pipeline):
