@@ -226,6 +226,12 @@ library() {
 		MEGAPIPE_BATCH=0
 	library 0 "MEGAPIPE_LISTEN=x is not understood (accepted: [!]ADDRESS[:PORT]" \
 		MEGAPIPE_LISTEN=x
+	library 0 'MEGAPIPE_CPUS=x: "x" is no list of CPUs (accepted: lists of' \
+		MEGAPIPE_CPUS=x
+	library 0 "MEGAPIPE_CPUS=0-1/1: 0-1 and 1 both have CPU 1 (accepted:" \
+		MEGAPIPE_CPUS=0-1/1
+	library 0 "MEGAPIPE_CPUS=255: 255 has CPU 255, which this process may" \
+		MEGAPIPE_CPUS=255
 	library 0 "MEGAPIPE_STATS= is empty (accepted: a file name); not used" \
 		MEGAPIPE_STATS=
 	library 0 "MEGAPIPE_FOO=1 is not a variable of ours (accepted: MEGAPIPE " \

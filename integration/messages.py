@@ -23,6 +23,7 @@ SOURCES = {
     "cli/sockets.c": r"misuse",
     "cli/stat.c": r"complain|misuse",
     "core/opts.c": r"snprintf",
+    "core/opts_cpus.c": r"snprintf",
     "core/opts_file.c": r"wrong",
     "shim/config.c": r"unreadable|snprintf",
     "shim/init.c": r"shim_log|shim_log_once|return",
