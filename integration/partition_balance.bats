@@ -155,23 +155,34 @@ bad_masks() {
 	nginx_end "$NGX_PID"
 }
 
-# Names that an administrator sees, while a server with partitions runs.
+# Names that an administrator sees, while a server with partitions runs. Others
+# may run beside it: the server has the table's map open, and that map tells
+# the program, which tells the other.
 bpftool_names() {
-	local bpftool
+	local bpftool table prog maps id
 	bpftool=$(PATH=$PATH:/usr/sbin command -v bpftool) ||
 		skip "no bpftool"
 	"$bpftool" prog show >/dev/null 2>&1 || skip "bpftool may not look"
-	part_start on/auto 2
-	"$bpftool" prog show name mp_steer | tee "$MP_DIR/prog"
-	"$bpftool" map show | grep -E 'name mp_' | tee "$MP_DIR/map"
-	grep -q 'sk_reuseport .*name mp_steer' "$MP_DIR/prog"
-	grep -q 'array .*name mp_partitions' "$MP_DIR/map"
-	grep -q 'reuseport_sockarray .*name mp_listeners' "$MP_DIR/map"
+	part_start on/ebpf 2
+	table=$(awk '/^map_id:/ { print $2; exit }' \
+		/proc/"$NGX_PID"/fdinfo/*)
+	"$bpftool" map show id "$table" | grep -q 'array .*name mp_partitions'
+	read -r prog maps < <("$bpftool" prog show name mp_steer |
+		awk -v table="$table" '/sk_reuseport .*name mp_steer/ { id = $1 }
+		match($0, /map_ids [0-9,]*/) {
+			ids = substr($0, RSTART + 8, RLENGTH - 8)
+			if (("," ids ",") ~ ("," table ","))
+				print id, ids
+		}')
+	[[ -n $prog ]]
+	for id in ${maps//,/ }; do
+		"$bpftool" map show id "$id" | tee -a "$MP_DIR/maps"
+	done
+	grep -q 'reuseport_sockarray .*name mp_listeners' "$MP_DIR/maps"
 	part_end
-	wait_for 5 names_gone "$bpftool" "$(sed -n 's/^\([0-9]*\):.*/\1/p' \
-		"$MP_DIR/prog" | tail -n 1)"
+	wait_for 5 prog_gone "$bpftool" "${prog%:}"
 }
-names_gone() { ! "$1" prog show id "$2" >/dev/null 2>&1; }
+prog_gone() { ! "$1" prog show id "$2" >/dev/null 2>&1; }
 
 @test "plain: 1,000 connections, printed" { balance plain 400; }
 @test "plain: reuseport, printed" { balance plain 400 reuseport; }
