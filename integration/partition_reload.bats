@@ -13,7 +13,7 @@ load lib
 load nginx
 load partition
 
-RELOADS=${MP_RELOADS:-12}
+RELOADS=${MP_RELOADS:-8}
 KILL_SECONDS=${MP_KILL_SECONDS:-2}
 
 setup_file() {

@@ -218,6 +218,5 @@ prefork_renewed() {
 @test "on: gunicorn, sync" { gunicorn_workers on sync 1; }
 @test "plain: gunicorn, gthread" { gunicorn_workers plain gthread 4; }
 @test "on: gunicorn, gthread" { gunicorn_workers on gthread 4; }
-@test "off: gunicorn, gthread" { gunicorn_workers off gthread 4; }
 @test "plain: uwsgi" { uwsgi_workers plain; }
 @test "on: uwsgi" { uwsgi_workers on; }
