@@ -344,6 +344,33 @@ void ep_make_plain(struct epset *set, enum stat_id reason)
 	}
 }
 
+struct epset *ep_sleeps(struct epset *set, bool *driven)
+{
+	if (*driven && !set->th && set->sleepers) {
+		ep_make_plain(set, STAT_handover_thread);
+		*driven = false;
+	}
+	if (*driven)
+		return NULL;
+	set->waited = true;
+	__atomic_add_fetch(&set->sleepers, 1, __ATOMIC_RELAXED);
+	return set;
+}
+
+/* The set may be closed since and its memory another one: never below zero. A
+ * thread that was cancelled there counts for ever; then it stays plain. */
+void ep_slept(struct epset *set)
+{
+	unsigned int n = 0;
+
+	if (set)
+		n = __atomic_load_n(&set->sleepers, __ATOMIC_RELAXED);
+	while (n && !__atomic_compare_exchange_n(&set->sleepers, &n, n - 1,
+						 true, __ATOMIC_RELAXED,
+						 __ATOMIC_RELAXED))
+		;
+}
+
 void ep_give(struct epset *set, enum stat_id reason)
 {
 	struct lock *lock;

@@ -94,6 +94,13 @@ static inline void ep_revive(struct epset *set)
 		ep_fill_inherited(set);
 }
 
+/* Its lock is held, a thread is about to wait: in a set that it drives if it is
+ * worth that (*driven*), else in the kernel's own. Who drove it while another
+ * sleeps there would take its events: then the set is plain, and *driven*
+ * false. The set, until ep_slept(), which keeps errno, or NULL if driven. */
+struct epset *ep_sleeps(struct epset *set, bool *driven);
+void ep_slept(struct epset *set);
+
 /* Every socket goes back to the kernel's set, now and later. */
 void ep_make_plain(struct epset *set, enum stat_id reason);
 

@@ -187,6 +187,7 @@ struct epset {
 	struct list members;	/* epent.member */
 	struct list ready;	/* epent.ready */
 	struct list owned;	/* in th->sets */
+	unsigned int sleepers;	/* threads in the kernel's own wait for it */
 	unsigned int candidate_count;
 	struct candidate candidates[EP_CANDIDATES];
 };

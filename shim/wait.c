@@ -417,8 +417,9 @@ static bool claim(struct epset *set)
 	return ours;
 }
 
-/* Nothing of ours could be in it: the thread needs no channel for it. */
-static bool worth_claiming(struct epset *set)
+/* False: nothing of ours could be in it, the thread needs no channel for it,
+ * and sleeps in the kernel (*sleeps*); or another thread sleeps there. */
+static bool worth_claiming(struct epset *set, struct epset **sleeps)
 {
 	struct lock *lock;
 	bool worth;
@@ -434,7 +435,7 @@ static bool worth_claiming(struct epset *set)
 		worth = is_claimable(set->candidates[i].fd);
 	for (i = 0; !worth && i < set->candidate_count; i++)
 		share_candidate(set, &set->candidates[i]);
-	set->waited |= !worth;
+	*sleeps = ep_sleeps(set, &worth);
 	lock_give(lock);
 	return worth;
 }
@@ -528,8 +529,9 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	return n;
 }
 
-/* The set if this thread drives it, else NULL. */
-static struct epset *our_set(int epfd)
+/* The set if this thread drives it, else NULL, and ep_slept() is due if it is
+ * in *sleeps* then. */
+static struct epset *our_set(int epfd, struct epset **sleeps)
 {
 	struct epset *set = fd_lookup(epfd, OBJ_SET);
 
@@ -538,51 +540,54 @@ static struct epset *our_set(int epfd)
 	if (!set || !shim_alive || !*shim_alive)
 		return NULL;
 	ep_revive(set);
-	if (ep_is_plain(set) || !worth_claiming(set))
+	if (ep_is_plain(set) || !worth_claiming(set, sleeps))
 		return NULL;
 	return claim(set) ? set : NULL;
+}
+
+static int wait_ms(int epfd, struct epoll_event *events, int max, int timeout,
+		   const sigset_t *mask)
+{
+	struct epset *sleeps = NULL, *set = our_set(epfd, &sleeps);
+	int n;
+
+	if (set)
+		return (int)shim_return(
+			wait_set(set, events, max,
+				 timeout < 0 ? -1 : timeout * 1000000ll, mask));
+	if (timeout)
+		thread_before_block();
+	n = mask ? real.epoll_pwait(epfd, events, max, timeout, mask) :
+		   real.epoll_wait(epfd, events, max, timeout);
+	ep_slept(sleeps);
+	return n;
 }
 
 SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max,
 			    int timeout, const sigset_t *mask)
 {
-	struct epset *set = our_set(epfd);
-
-	if (!set) {
-		if (timeout)
-			thread_before_block();
-		return real.epoll_pwait(epfd, events, max, timeout, mask);
-	}
-	return (int)shim_return(
-		wait_set(set, events, max,
-			 timeout < 0 ? -1 : timeout * 1000000ll, mask));
+	return wait_ms(epfd, events, max, timeout, mask);
 }
 
 SHIM_EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max,
 			   int timeout)
 {
-	struct epset *set = our_set(epfd);
-
-	if (!set) {
-		if (timeout)
-			thread_before_block();
-		return real.epoll_wait(epfd, events, max, timeout);
-	}
-	return (int)shim_return(
-		wait_set(set, events, max,
-			 timeout < 0 ? -1 : timeout * 1000000ll, NULL));
+	return wait_ms(epfd, events, max, timeout, NULL);
 }
 
 SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			     const struct timespec *timeout,
 			     const sigset_t *mask)
 {
-	struct epset *set = our_set(epfd);
+	struct epset *sleeps = NULL, *set = our_set(epfd, &sleeps);
 	int64_t ns = -1;
+	int n;
 
 	if (!set) {
 		thread_before_block();
-		return real.epoll_pwait2(epfd, events, max, timeout, mask);
+		n = real.epoll_pwait2(epfd, events, max, timeout, mask);
+		ep_slept(sleeps);
+		return n;
 	}
 	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
 			timeout->tv_nsec > 999999999))
