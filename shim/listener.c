@@ -412,7 +412,10 @@ void listener_saw_registered(struct vsock *vs)
 /* The kernel wakes one waiter per connection (poll_exclusive): one that came
  * now may have woken only us. shutdown(SHUT_WR) changes nothing on a listening
  * socket but wakes all who wait on it, in every process (inet_shutdown(),
- * measured on 6.18). */
+ * measured on 6.18).
+ * LIMIT: only when a listener stops. A process that leaves epoll_wait() with a
+ * connection and then waits for a lock that its siblings hold while they wait
+ * for theirs keeps what its other listeners' requests got meanwhile. */
 static void kick_sharers(struct vsock *vs)
 {
 	struct partition *part = vs->listener->part;
