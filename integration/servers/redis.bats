@@ -5,9 +5,9 @@
 # written at each command, Sentinel, a cluster of three.
 
 # shellcheck disable=SC2034 # variables that lib.bash and its kin read
-load lib
-load redis
-load servers
+load ../lib
+load ../redis
+load ../servers
 
 setup() { mp_setup; }
 teardown() { mp_teardown; }
