@@ -29,6 +29,7 @@ struct watch {
 	int epfd;
 	int fd;			/* the program's number, -1: it was closed */
 	int key;		/* the number that the kernel's set knows */
+	int stand_in;		/* the eventfd, -1: nothing is in memory */
 	enum teller teller;
 	struct epoll_event ev;
 };
@@ -38,7 +39,6 @@ struct watch {
 #define WATCHES ((CHUNK_SIZE - 16) / sizeof(struct watch))
 
 struct leftover {
-	int stand_in;		/* -1: nothing is in memory */
 	int nameless;		/* key of entries whose number was closed */
 	unsigned int count;
 	struct watch watch[WATCHES];
@@ -57,22 +57,22 @@ static struct leftover *begin(struct vsock *vs)
 
 	if (!l)
 		return NULL;
-	l->stand_in = l->nameless = -1;
+	l->nameless = -1;
 	l->count = 0;
 	vs->left = l;
 	return l;
 }
 
-static bool raise_stand_in(struct leftover *l)
+static bool raise_stand_in(struct watch *w)
 {
 	int fd;
 
-	if (l->stand_in >= 0)
+	if (w->stand_in >= 0)
 		return true;
 	fd = sys_eventfd(1, O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
-	l->stand_in = fd_hide(fd);
+	w->stand_in = fd_hide(fd);
 	return true;
 }
 
@@ -95,15 +95,6 @@ static struct watch *find(struct leftover *l, int epfd, int fd)
 	return NULL;
 }
 
-/* Does the stand-in report this entry? After the peer's end the kernel itself
- * says that the socket is readable. */
-static bool stands_in(const struct vsock *vs, struct leftover *l, int now,
-		      uint32_t events)
-{
-	return events & READ_EVENTS && leftover_any(vs) &&
-	       !(now & (POLLRDHUP | POLLHUP | POLLERR)) && raise_stand_in(l);
-}
-
 static int put(int epfd, int fd, struct epoll_event *ev)
 {
 	int ret = sys_epoll_ctl(epfd, EPOLL_CTL_ADD, fd, ev);
@@ -119,16 +110,23 @@ static void take_out(int epfd, int fd)
 		sys_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* Not left to its close: a child may have a copy. */
+static void dismiss(struct watch *w)
+{
+	take_out(w->epfd, w->stand_in);
+	drop(&w->stand_in);
+}
+
 /* The stand-in tells that there is something to read and, in the same event,
  * that there is room to write; the socket the rest. A one-shot entry must not
  * tell twice: there the stand-in is alone. */
-static void divide(struct watch *w, int stand_in, int now)
+static void divide(struct watch *w, int now)
 {
 	uint32_t told = READ_EVENTS | (now & POLLOUT ? WRITE_EVENTS : 0);
 	struct epoll_event part = w->ev;
 
 	part.events = w->ev.events & (told | MODES);
-	put(w->epfd, stand_in, &part);
+	put(w->epfd, w->stand_in, &part);
 	w->teller = w->ev.events & EPOLLONESHOT ? STAND_IN : BOTH;
 	if (w->teller == STAND_IN) {
 		take_out(w->epfd, w->key);
@@ -139,6 +137,19 @@ static void divide(struct watch *w, int stand_in, int now)
 		told &= ~READ_EVENTS;
 	part.events = w->ev.events & ~told;
 	put(w->epfd, w->key, &part);
+}
+
+/* The kernel's set has the entry: the stand-in joins it, or leaves. After the
+ * peer's end the kernel itself says that the socket is readable. */
+static void tell(const struct vsock *vs, struct watch *w)
+{
+	int now = sys_poll_now(w->key, POLLOUT | POLLRDHUP);
+
+	if (w->ev.events & READ_EVENTS && leftover_any(vs) && now >= 0 &&
+	    !(now & (POLLRDHUP | POLLHUP | POLLERR)) && raise_stand_in(w))
+		divide(w, now);
+	else
+		dismiss(w);
 }
 
 static bool in_kernels_set(const struct watch *w)
@@ -155,8 +166,7 @@ static int ctl_del(struct leftover *l, int epfd, int fd)
 		ret = sys_epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
 	if (ret || !w)
 		return ret;
-	/* Not left to its close: a child may have a copy. */
-	take_out(epfd, l->stand_in);
+	dismiss(w);
 	*w = l->watch[--l->count];
 	return 0;
 }
@@ -165,23 +175,13 @@ static struct watch *note(struct leftover *l, int epfd, int fd, int key,
 			  const struct epoll_event *ev)
 {
 	struct watch *w = fd < 0 ? NULL : find(l, epfd, fd);
+	int stand_in = w ? w->stand_in : -1;
 
 	if (!w && l->count < WATCHES)
 		w = &l->watch[l->count++];
 	if (w)
-		*w = (struct watch){ epfd, fd, key, KERNEL, *ev };
+		*w = (struct watch){ epfd, fd, key, stand_in, KERNEL, *ev };
 	return w;
-}
-
-/* The kernel's set has the entry: the stand-in joins it or leaves. */
-static void tell(struct vsock *vs, struct leftover *l, struct watch *w)
-{
-	int now = sys_poll_now(w->key, POLLOUT | POLLRDHUP);
-
-	if (now >= 0 && stands_in(vs, l, now, w->ev.events))
-		divide(w, l->stand_in, now);
-	else
-		take_out(w->epfd, l->stand_in);
 }
 
 int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
@@ -206,7 +206,7 @@ int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
 		return ret;
 	w = note(l, epfd, fd, fd, ev);
 	if (w)
-		tell(vs, l, w);
+		tell(vs, w);
 	return 0;
 }
 
@@ -241,7 +241,7 @@ static void hide_entry(struct vsock *vs, struct leftover *l, struct watch *w)
 	}
 	w->teller = KERNEL;
 	put(w->epfd, w->key, &w->ev);
-	tell(vs, l, w);
+	tell(vs, w);
 }
 
 void leftover_rename(struct vsock *vs, int fd)
@@ -273,7 +273,7 @@ void leftover_enter(struct vsock *vs, int epfd, int fd,
 	}
 	put(epfd, key, &copy);
 	if (w)
-		tell(vs, l, w);
+		tell(vs, w);
 }
 
 bool leftover_keeps(const struct vsock *vs)
@@ -319,12 +319,12 @@ bool leftover_is_armed(int epfd, int tfd)
 	return false;
 }
 
-/* More behind what the sets were told of: an edge. */
-static void show_again(struct leftover *l)
+/* More behind what a set was told of: an edge. */
+static void show_again(struct watch *w)
 {
 	static const uint64_t one = 1;
 
-	sys_write(l->stand_in, &one, sizeof(one));
+	sys_write(w->stand_in, &one, sizeof(one));
 }
 
 void leftover_show(struct vsock *vs)
@@ -334,33 +334,29 @@ void leftover_show(struct vsock *vs)
 
 	if (!l || !leftover_any(vs))
 		return;
-	if (l->stand_in >= 0)
-		show_again(l);
 	for (i = 0; i < l->count; i++) {
 		struct watch *w = &l->watch[i];
-		int now = sys_poll_now(w->key, POLLOUT | POLLRDHUP);
 
 		/* One that has fired is told at its next EPOLL_CTL_MOD. */
-		if (w->teller != KERNEL || now < 0 ||
-		    (w->ev.events & EPOLLONESHOT &&
-		     !leftover_is_armed(w->epfd, w->key)))
-			continue;
-		if (stands_in(vs, l, now, w->ev.events))
-			divide(w, l->stand_in, now);
+		if (w->stand_in >= 0)
+			show_again(w);
+		else if (w->teller == KERNEL &&
+			 (!(w->ev.events & EPOLLONESHOT) ||
+			  leftover_is_armed(w->epfd, w->key)))
+			tell(vs, w);
 	}
 }
 
 /* A one-shot entry that the stand-in has not fired waits again. */
-static void restore(struct leftover *l, struct watch *w)
+static void restore(struct watch *w)
 {
-	if (w->teller == STAND_IN &&
-	    !leftover_is_armed(w->epfd, l->stand_in))
+	if (w->teller == STAND_IN && !leftover_is_armed(w->epfd, w->stand_in))
 		w->teller = NOBODY;
 	if (w->teller == STAND_IN || w->teller == BOTH) {
 		put(w->epfd, w->key, &w->ev);
 		w->teller = KERNEL;
 	}
-	take_out(w->epfd, l->stand_in);
+	dismiss(w);
 }
 
 void leftover_read(struct vsock *vs)
@@ -368,11 +364,9 @@ void leftover_read(struct vsock *vs)
 	struct leftover *l = vs->left;
 	unsigned int i;
 
-	if (!l || l->stand_in < 0)
-		return;
-	for (i = 0; i < l->count; i++)
-		restore(l, &l->watch[i]);
-	drop(&l->stand_in);
+	for (i = 0; l && i < l->count; i++)
+		if (l->watch[i].stand_in >= 0)
+			restore(&l->watch[i]);
 }
 
 void leftover_close(struct vsock *vs)
@@ -382,7 +376,7 @@ void leftover_close(struct vsock *vs)
 
 	for (i = 0; l && i < l->count; i++) {
 		take_out(l->watch[i].epfd, l->watch[i].key);
-		take_out(l->watch[i].epfd, l->stand_in);
+		dismiss(&l->watch[i]);
 	}
 	leftover_free(vs);
 }
@@ -390,10 +384,12 @@ void leftover_close(struct vsock *vs)
 void leftover_free(struct vsock *vs)
 {
 	struct leftover *l = vs->left;
+	unsigned int i;
 
 	if (!l)
 		return;
-	drop(&l->stand_in);
+	for (i = 0; i < l->count; i++)
+		drop(&l->watch[i].stand_in);
 	drop(&l->nameless);
 	pool_put(&vs->th->chunks_pool, l);
 	vs->left = NULL;

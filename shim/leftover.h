@@ -50,6 +50,7 @@ void leftover_read(struct vsock *vs);
  * old owner may hold the file for longer. */
 void leftover_close(struct vsock *vs);
 
+/* Forgets it; the sets, which a parent may share, are left as they are. */
 void leftover_free(struct vsock *vs);
 
 #endif

@@ -73,23 +73,28 @@ static void t_closed_shared(struct fix *f)
 	run(f, false);
 }
 
-/* The copy's own entry beside it. */
+/* Entries of two numbers, with bytes unread. */
 static void t_both(struct fix *f)
 {
 	int old = f->fd, copy = MUST(dup(old));
-	char byte;
+	char buf[8];
 
-	MUST(close(old));
 	set_add(f->ep, copy, EPOLLIN);
-	share_set(f);
-	peer_write(f->peer, "x", 1);
-	CHECK_EV(set_next(f->ep, copy, WAIT_MS), EPOLLIN);
+	peer_write(f->peer, "unread", 6);
 	CHECK_EV(set_next(f->ep, old, WAIT_MS), EPOLLIN);
+	share_set(f);
+	CHECK_EV(set_next(f->ep, copy, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, old, 0), EPOLLIN);
 	set_del(f->ep, copy);
 	CHECK_EV(set_next(f->ep, copy, 0), 0);
 	CHECK_EV(set_next(f->ep, old, 0), EPOLLIN);
-	CHECK_EQ(recv(copy, &byte, 1, 0), 1);
+	set_add(f->ep, copy, EPOLLIN);
+	MUST(close(old));
+	CHECK_EV(set_next(f->ep, copy, 0), EPOLLIN);
+	CHECK_EV(set_next(f->ep, old, 0), EPOLLIN);
+	CHECK_EQ(recv(copy, buf, sizeof(buf), 0), 6);
 	CHECK_EV(set_next(f->ep, old, 0), 0);
+	CHECK_EV(set_next(f->ep, copy, 0), 0);
 	f->fd = copy;
 }
 
