@@ -68,20 +68,79 @@ static void drop_result(struct thread *th, struct accept_req *req)
 							    .lw = true });
 }
 
+static bool has_slot(const struct accept_req *req)
+{
+	return req->direct && req->result >= 0;
+}
+
+static void enter_queue(struct listener *l, struct accept_req *req)
+{
+	list_append(&l->queue, &req->node);
+	l->queued++;
+	if (has_slot(req))
+		thread_count_lw(l->vs->th, 1);
+}
+
+static void leave_queue(struct listener *l, struct accept_req *req)
+{
+	list_remove(&req->node);
+	l->queued--;
+	if (has_slot(req))
+		thread_count_lw(l->vs->th, -1);
+}
+
 void listener_reset_queue(struct vsock *vs)
 {
 	struct listener *l = vs->listener;
-	struct list *node;
 
-	while ((node = list_pop(&l->queue))) {
+	while (!list_empty(&l->queue)) {
 		struct accept_req *req;
 
-		req = list_entry(node, struct accept_req, node);
+		req = list_entry(l->queue.next, struct accept_req, node);
+		leave_queue(l, req);
 		if (vs->th->ch)
 			drop_result(vs->th, req);
 		free_req(vs->th, req);
 	}
-	l->queued = 0;
+}
+
+/* As far as there are numbers. */
+static void expose(struct vsock *vs)
+{
+	struct thread *th = vs->th;
+	struct list *node;
+
+	for (node = vs->listener->queue.next; node != &vs->listener->queue;
+	     node = node->next) {
+		struct accept_req *req;
+		int fd;
+
+		req = list_entry(node, struct accept_req, node);
+		fd = has_slot(req) ? chan_call_install(th->ch, req->result) :
+				     -1;
+		if (fd < 0)
+			continue;
+		chan_call_close(th->ch, (struct chan_file){ .fd = req->result,
+							    .lw = true });
+		thread_count_lw(th, -1);
+		req->result = fd;
+		req->direct = false;
+	}
+}
+
+void listener_expose_all(struct thread *th)
+{
+	struct list *node;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
+
+		/* The next ones have to show again that they are used here
+		 * only. */
+		l->proven = 0;
+		expose(l->vs);
+	}
 }
 
 void listener_free(struct vsock *vs)
@@ -243,8 +302,7 @@ void listener_complete(struct accept_req *req, const struct chan_event *ev)
 		 * ones are asked for with a descriptor. */
 		if (ev->result == -ENFILE && req->direct)
 			l->proven = 0;
-		list_append(&l->queue, &req->node);
-		l->queued++;
+		enter_queue(l, req);
 		if (partition_is_own(l->part) && ev->result >= 0)
 			partition_took(l->part);
 	}
@@ -335,10 +393,9 @@ static int drop_first(struct vsock *vs)
 
 	if (!vs_mine(vs))
 		return -EFAULT;
-	req = list_entry(list_pop(&vs->listener->queue), struct accept_req,
-			 node);
+	req = list_entry(vs->listener->queue.next, struct accept_req, node);
+	leave_queue(vs->listener, req);
 	drop_result(vs->th, req);
-	vs->listener->queued--;
 	free_req(vs->th, req);
 	vs_touch(vs);
 	return -EFAULT;
@@ -374,7 +431,7 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 		copy_name(req, addr, len);
 		l->streak++;
 	}
-	l->queued--;
+	leave_queue(l, req);
 	free_req(vs->th, req);
 	vs_touch(vs);
 	return ret;

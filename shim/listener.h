@@ -59,6 +59,10 @@ static inline bool listener_pending(const struct vsock *vs)
 	return l && (l->queued || (l->part && l->part->elsewhere));
 }
 
+/* The thread is about to block: what waits to be accepted gets descriptors, so
+ * that other threads can use it. */
+void listener_expose_all(struct thread *th);
+
 /* The socket stops listening: as the kernel does, resets what waits. */
 void listener_reset_queue(struct vsock *vs);
 

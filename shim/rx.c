@@ -176,14 +176,17 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 		skip = 0;
 	}
 	flags &= MSG_PEEK | MSG_TRUNC;
-	if (vs_mine(vs))
+	if (vs_mine(vs) && vs->depth != DEPTH_GIVEN)
 		ret = chan_call_recv(vs->th->ch, vs_file(vs), &msg, flags);
 	else
 		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
 				     flags | MSG_DONTWAIT);
 	vs->rx_more &= (flags & MSG_PEEK) != 0;
-	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK))
+	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK)) {
 		vs->eof = true;
+		vs->in_edge++;
+		ep_notify(vs);
+	}
 	if (ret > 0)
 		stat_add(STAT_received, (uint64_t)ret);
 	return ret;
@@ -267,6 +270,7 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
 		rx_failed(vs, (int)-ret);
 		vs->err = 0;
+		ep_notify(vs);
 	}
 	return ret;
 }
@@ -279,11 +283,21 @@ static size_t take_more(struct vsock *vs, const struct iovec *iov,
 
 	if (more > 0)
 		return (size_t)more;
-	if (more == 0 && !(flags & MSG_PEEK))
-		vs->in_edge++;	/* told at the next look */
-	else if (more < 0 && more != -EAGAIN && more != -EFAULT)
+	if (more < 0 && more != -EAGAIN && more != -EFAULT) {
 		rx_failed(vs, (int)-more);
+		ep_notify(vs);
+	}
 	return 0;
+}
+
+/* More is in the kernel, or may be, and no request of ours waits for it. Of
+ * another thread's socket rx_take() has asked whether its owner is frozen. */
+static bool may_go_on(const struct vsock *vs, bool frozen)
+{
+	if (unlikely(vs->depth == DEPTH_GIVEN))
+		return vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
+		       !vs->shut_rd && !vs->err;
+	return vs->rx_more && (frozen || may_read_directly(vs));
 }
 
 /* A program that asks for so much, and a buffer was full: the next bytes are
@@ -320,13 +334,16 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		int flags)
 {
 	size_t want = total(iov, count), got;
+	bool frozen = false;
 
 	if (flags & MSG_PEEK && vs->rx_bytes < want)
 		gather(vs);
 	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
 		pull(vs);
-	else
+	else if (likely(vs_mine(vs)))
 		reap_more(vs, want);
+	else if (vs->rx_bytes < want && vs->rx_more)
+		frozen = owner_is_frozen(vs);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
 	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
@@ -344,7 +361,7 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		consume(vs, got);
 	/* More is in the kernel and fits: a short read would mean that the
 	 * socket is drained (edge-triggered programs rely on it). */
-	if (got < want && vs->rx_more && may_read_directly(vs))
+	if (got < want && may_go_on(vs, frozen))
 		got += take_more(vs, iov, count, got, flags);
 	if (flags & MSG_PEEK)
 		return (ssize_t)got;

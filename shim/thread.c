@@ -424,10 +424,7 @@ static void materialise_all(struct thread *th)
 		if (vs->life == VS_OPEN)
 			vs_materialise(vs, STAT_mat_block);
 	}
-	/* The next ones have to show again that they are used here only. */
-	for (node = th->listeners.next; node != &th->listeners;
-	     node = node->next)
-		list_entry(node, struct listener, node)->proven = 0;
+	listener_expose_all(th);
 	thread_served(th);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "epset.h"
 #include "fdtable.h"
 #include "listener.h"
 #include "thread.h"
@@ -231,6 +232,7 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 		if (ret != -EFAULT && ret != -EINVAL) {
 			vs->reset = true;
 			vs->in_edge++;
+			ep_notify(vs);
 		}
 		return ret;
 	}

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The first thread waits in a join until the second is done. */
@@ -152,13 +153,40 @@ static void t_own_set(struct fix *f)
 	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
 }
 
+/* Bytes that the first thread has, and more behind them: one read takes all. */
+static void *reads_behind(void *arg)
+{
+	struct fix *f = arg;
+	char buf[16];
+
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	peer_write(f->peer, "more", 4);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	CHECK_EQ(recv(f->fd, buf, sizeof(buf), MSG_PEEK), 10);
+	CHECK_MEM(buf, "unreadmore", 10);
+	CHECK_EQ(recv(f->fd, buf, sizeof(buf), 0), 10);
+	CHECK_MEM(buf, "unreadmore", 10);
+	CHECK_ERRNO(recv(f->fd, buf, sizeof(buf), 0), EAGAIN);
+	CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+	return NULL;
+}
+
+static void t_reads_behind(struct fix *f)
+{
+	peer_write(f->peer, "unread", 6);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+	blocked(f, reads_behind);
+}
+
 /* The listener: a connection is waiting when the second thread comes. */
 static void *accepts(void *arg)
 {
 	struct fix *f = arg;
+	struct stat st;
 
 	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
 	f->fd = MUST(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK));
+	CHECK_EQ(fstat(f->fd, &st), 0);
 	CHECK_ERRNO(accept4(f->lfd, NULL, NULL, SOCK_NONBLOCK), EAGAIN);
 	CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
 	return NULL;
@@ -176,6 +204,7 @@ static void t_accepts(struct fix *f)
 
 static const struct net_case cases[] = {
 	{ "reads", t_reads, BOTH },
+	{ "reads behind what the loop has", t_reads_behind, BOTH },
 	{ "sends, read by the same thread", t_sends, BOTH },
 	{ "shuts down", t_shuts, BOTH },
 	{ "closes", t_closes, BOTH },
