@@ -44,6 +44,16 @@ void ep_close(struct epset *set);
 
 struct epent *ep_find(struct epset *set, const struct vsock *vs, int fd);
 
+/* EPOLLEXCLUSIVE's rules, epoll_ctl(2), those that hold whatever is there. */
+static inline bool ep_bad_exclusive(int op, const struct epoll_event *ev)
+{
+	if (op == EPOLL_CTL_DEL || !(ev->events & EPOLLEXCLUSIVE))
+		return false;
+	return op == EPOLL_CTL_MOD ||
+	       ev->events & ~(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP |
+			      EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE);
+}
+
 /* As epoll_ctl(2): 0 or -errno. */
 int ep_add(struct epset *set, struct vsock *vs, int fd,
 	   const struct epoll_event *ev);

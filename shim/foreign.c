@@ -51,6 +51,8 @@ long foreign_ctl(struct epset *set, int op, int fd, struct epoll_event *ev)
 		return SHIM_PASS;
 	if (op != EPOLL_CTL_DEL && user_bad(ev, sizeof(*ev)))
 		return -EFAULT;
+	if (ep_bad_exclusive(op, ev))
+		return -EINVAL;
 	vs = entry_lock(fd, &ret);
 	if (!vs)
 		return ret;

@@ -233,33 +233,24 @@ static void adopt_candidates(struct epset *set)
 
 /* --- epoll_ctl ------------------------------------------------------- */
 
-/* EPOLLEXCLUSIVE's rules, epoll_ctl(2). */
-static bool bad_exclusive(int op, const struct epent *e,
-			  const struct epoll_event *ev)
-{
-	if (op == EPOLL_CTL_MOD)
-		return ev->events & EPOLLEXCLUSIVE ||
-		       e->events & EPOLLEXCLUSIVE;
-	return op == EPOLL_CTL_ADD && ev->events & EPOLLEXCLUSIVE &&
-	       ev->events & ~(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP |
-			      EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE);
-}
-
+/* Errors in the order of do_epoll_ctl(). */
 static long ctl_ours(struct epset *set, int op, int fd, struct vsock *vs,
 		     struct epoll_event *ev)
 {
 	struct epent *e = ep_find(set, vs, fd);
 
-	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
-		return -EINVAL;
 	if (op != EPOLL_CTL_DEL && user_bad(ev, sizeof(*ev)))
 		return -EFAULT;
+	if (ep_bad_exclusive(op, ev))
+		return -EINVAL;
+	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
+		return -EINVAL;
 	if (op == EPOLL_CTL_ADD ? !!e : !e)
 		return e ? -EEXIST : -ENOENT;
-	if (op != EPOLL_CTL_DEL && bad_exclusive(op, e, ev))
-		return -EINVAL;
 	if (op == EPOLL_CTL_ADD)
 		return ep_add(set, vs, fd, ev);
+	if (op == EPOLL_CTL_MOD && e->events & EPOLLEXCLUSIVE)
+		return -EINVAL;
 	if (op == EPOLL_CTL_MOD)
 		ep_modify(e, ev);
 	else

@@ -85,6 +85,23 @@ static void t_connection(struct fix *f)
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), EINVAL);
 }
 
+/* Bits that do not mix are wrong whatever is in the set, bad memory first. */
+static void t_order(struct fix *f)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE |
+					    EPOLLONESHOT };
+
+	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->fd, &ev), EINVAL);
+	ev.events = EPOLLIN | EPOLLEXCLUSIVE;
+	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->fd, &ev), EEXIST);
+	CHECK_ERRNO(epoll_ctl(f->ep, 17, f->fd, &ev), EINVAL);
+	CHECK_ERRNO(epoll_ctl(f->ep, 17, f->fd, (void *)8), EFAULT);
+	set_del(f->ep, f->fd);
+	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), EINVAL);
+	ev.events = EPOLLIN;
+	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), ENOENT);
+}
+
 static void t_two_sets(struct fix *f)
 {
 	int other = MUST(epoll_create1(0));
@@ -108,6 +125,7 @@ static const struct net_case cases[] = {
 	{ "DEL and ADD between accepts", t_reorder, BOTH | NOCONN },
 	{ "EINVAL of MOD and of bits that do not mix", t_errno,
 	  BOTH | NOCONN },
+	{ "errors in their order", t_order, BOTH },
 	{ "a connection added exclusive", t_connection, BOTH },
 	{ "a listener exclusive in two sets", t_two_sets, BOTH | NOCONN },
 };
