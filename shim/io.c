@@ -431,7 +431,11 @@ static void before_pass(const struct msghdr *msg)
 			if (!vs)
 				continue;
 			th = vs->th;
-			if (!vs->listener)
+			/* A receive in the ring of another thread would take
+			 * what the receiver should read. */
+			if (!vs->listener && !vs_mine(vs))
+				vs_give_now(vs, STAT_handover_pass);
+			else if (!vs->listener)
 				vs_give_back(vs, STAT_handover_pass);
 			else if (vs->listener->part)
 				partition_pass(vs->listener->part);
