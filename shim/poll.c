@@ -125,6 +125,15 @@ static int mark_ready(struct pollfd *fds, nfds_t count)
 	return n;
 }
 
+/* A hint: what was given back since is asked for by the next poll(). */
+static bool is_ours(int fd)
+{
+	const struct vsock *vs = fd < 0 ? NULL : fd_lookup(fd, OBJ_SOCK);
+
+	return vs && __atomic_load_n(&vs->depth, __ATOMIC_RELAXED) !=
+			     DEPTH_GIVEN;
+}
+
 /* Ours are answered, the rest is asked without waiting. */
 static int merge_now(struct pollfd *fds, nfds_t count, int ours)
 {
@@ -133,8 +142,7 @@ static int merge_now(struct pollfd *fds, nfds_t count, int ours)
 	int n = ours;
 
 	for (i = 0; i < count; i++) {
-		if (fds[i].revents || (fds[i].fd >= 0 &&
-				       fd_lookup(fds[i].fd, OBJ_SOCK)))
+		if (fds[i].revents || is_ours(fds[i].fd))
 			continue;
 		one = fds[i];
 		if (real.ppoll(&one, 1, &no_time, NULL) > 0) {

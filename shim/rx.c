@@ -342,7 +342,8 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		pull(vs);
 	else if (likely(vs_mine(vs)))
 		reap_more(vs, want);
-	else if (vs->rx_bytes < want && vs->rx_more)
+	if (unlikely(!vs_mine(vs)) && vs->rx_bytes && vs->rx_bytes < want &&
+	    vs->rx_more)
 		frozen = owner_is_frozen(vs);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
@@ -378,7 +379,7 @@ int rx_readable(struct vsock *vs)
 {
 	int n = 0;
 
-	if (vs->eof || vs->reset ||
+	if (((vs->eof || vs->reset) && vs->depth != DEPTH_GIVEN) ||
 	    (!vs_mine(vs) && !owner_is_frozen(vs) &&
 	     vs->depth != DEPTH_GIVEN))
 		return (int)vs->rx_bytes;

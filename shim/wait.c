@@ -292,7 +292,8 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 	int taken = 0;
 	long ret;
 
-	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)))
+	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) &&
+	    !ep_bad_exclusive(op, ev))
 		taken = set->th ? adopt(set, fd, ev) :
 			tcp_state(fd) < 0 ? 0 : -1;
 	if (taken == 1) {

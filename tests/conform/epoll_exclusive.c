@@ -85,6 +85,16 @@ static void t_connection(struct fix *f)
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), EINVAL);
 }
 
+/* Of a connection that no set has had yet. */
+static void t_fresh(struct fix *f)
+{
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLEXCLUSIVE };
+
+	f->fd = server_accept(f, &f->peer, 0);
+	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_ADD, f->fd, &ev), EINVAL);
+	set_add(f->ep, f->fd, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
 /* Bits that do not mix are wrong whatever is in the set, bad memory first. */
 static void t_order(struct fix *f)
 {
@@ -97,6 +107,7 @@ static void t_order(struct fix *f)
 	CHECK_ERRNO(epoll_ctl(f->ep, 17, f->fd, &ev), EINVAL);
 	CHECK_ERRNO(epoll_ctl(f->ep, 17, f->fd, (void *)8), EFAULT);
 	set_del(f->ep, f->fd);
+	ev.events = EPOLLIN | EPOLLEXCLUSIVE;
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), EINVAL);
 	ev.events = EPOLLIN;
 	CHECK_ERRNO(epoll_ctl(f->ep, EPOLL_CTL_MOD, f->fd, &ev), ENOENT);
@@ -126,6 +137,7 @@ static const struct net_case cases[] = {
 	{ "EINVAL of MOD and of bits that do not mix", t_errno,
 	  BOTH | NOCONN },
 	{ "errors in their order", t_order, BOTH },
+	{ "flags that do not mix, at first", t_fresh, BOTH | NOCONN },
 	{ "a connection added exclusive", t_connection, BOTH },
 	{ "a listener exclusive in two sets", t_two_sets, BOTH | NOCONN },
 };
