@@ -26,6 +26,9 @@
 #define SETS 2
 #define LISTENER 0xfeedull
 #define OUTSTANDING 24576	/* always fits into the kernel's buffers */
+#define EXCLUSIVE_WITH                                                     \
+	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP |         \
+	 EPOLLET | EPOLLEXCLUSIVE)
 #define POLL_WANTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
 
 enum state { FREE, PENDING, OPEN, SERVER_CLOSED };
@@ -43,13 +46,18 @@ struct conn {
 	enum state state;
 	int fd[2], peer;
 	size_t sent[2], read[2];	/* to the server, to the peer */
-	bool peer_fin, peer_reset, error, shut_wr;
+	size_t visible;		/* sent to the server when it was told */
+	bool peer_fin, peer_reset, error, shut_rd, shut_wr;
+	bool linger;		/* SO_LINGER {1, 0}: a reset at close */
 	struct entry ent[SETS];
 	unsigned int serial;
 };
 
 struct world {
 	int lfd, ep[SETS], pending;
+	int outer;		/* a set that has the first one, -1: none */
+	int null, file, pipe[2], pair[2];	/* of other kinds */
+	bool forked;
 	bool told;		/* the listener was reported in this wait */
 	unsigned int serial;
 	struct sockaddr_in addr;
@@ -136,7 +144,11 @@ static uint32_t draw_events(void)
 	events |= draw(3) ? 0 : EPOLLRDHUP;
 	events |= draw(3) ? 0 : EPOLLET;
 	events |= draw(4) ? 0 : EPOLLONESHOT;
-	return events;
+	if (draw(10))
+		return events;
+	/* Half of them as the kernel wants them. */
+	events |= EPOLLEXCLUSIVE;
+	return draw(2) ? events : events & EXCLUSIVE_WITH;
 }
 
 /* --- connections ----------------------------------------------------- */
@@ -182,6 +194,29 @@ static struct conn *free_conn(struct world *w)
 	return c;
 }
 
+static size_t unread(const struct conn *c)
+{
+	return c->sent[0] - c->read[0];
+}
+
+/* Is there room for *n* bytes more than it has not read, in a direction? */
+static bool fits(const struct conn *c, int dir, size_t n)
+{
+	return c->sent[dir] - c->read[dir] + n <= OUTSTANDING;
+}
+
+/* What recv() of *n* bytes returns. */
+static long want_recv(const struct conn *c, size_t n)
+{
+	size_t have = unread(c);
+
+	if (have)
+		return (long)(have < n ? have : n);
+	if (c->error)
+		return -ECONNRESET;
+	return c->peer_fin || c->peer_reset || c->shut_rd ? 0 : -EAGAIN;
+}
+
 static int number_of(const struct conn *c)
 {
 	return c->fd[0] >= 0 ? c->fd[0] : c->fd[1];
@@ -221,14 +256,14 @@ static void check_stream(struct conn *c, int dir, const char *buf, size_t n)
 
 static uint32_t ready(const struct conn *c)
 {
-	bool end = c->peer_fin || c->peer_reset;
+	bool end = c->peer_fin || c->peer_reset || c->shut_rd;
 	uint32_t mask = EPOLLOUT;
 
 	if (end)
 		mask |= EPOLLIN | EPOLLRDHUP;
-	if (c->sent[0] > c->read[0])
+	if (unread(c))
 		mask |= EPOLLIN;
-	if (c->peer_reset || (c->peer_fin && c->shut_wr))
+	if (c->peer_reset || (end && c->shut_wr))
 		mask |= EPOLLHUP;
 	if (c->error)
 		mask |= EPOLLERR;
@@ -273,6 +308,16 @@ static struct conn *conn_of(struct world *w, uint64_t t, int s)
 	for (i = 0; i < CONNS; i++)
 		if (w->conn[i].state == OPEN && w->conn[i].ent[s].fd >= 0 &&
 		    token(w, &w->conn[i], s) == t)
+			return &w->conn[i];
+	return NULL;
+}
+
+static struct conn *conn_with(struct world *w, int fd)
+{
+	int i;
+
+	for (i = 0; i < CONNS; i++)
+		if (w->conn[i].state == OPEN && number_of(&w->conn[i]) == fd)
 			return &w->conn[i];
 	return NULL;
 }
