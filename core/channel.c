@@ -69,8 +69,11 @@ static void count_enter(struct mp_channel *ch)
 /* What was submitted does not need its scratch memory any more. */
 static int entered(struct mp_channel *ch, int ret)
 {
-	if (ring_room(ch->ring) == ch->entries)
+	if (ring_room(ch->ring) == ch->entries) {
 		ch->scratch_used = 0;
+		ch->silent.sent = ch->silent.count;
+	}
+	ch->sure = 0;
 	return ret < 0 ? ret : 0;
 }
 
@@ -109,7 +112,7 @@ int chan_flush_reap(struct mp_channel *ch)
 int chan_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask)
 {
 	count_enter(ch);
-	return entered(ch, ring_wait(ch->ring, timeout_ns, mask));
+	return entered(ch, ring_wait(ch->ring, 1 + ch->sure, timeout_ns, mask));
 }
 
 /* Requests that belong together need their entries in one piece. */
@@ -191,17 +194,16 @@ void chan_connect(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 }
 
 /* SENDMSG's header must live until it is submitted, not longer. */
-static void queue_send(struct mp_channel *ch, uint32_t handle,
+static void queue_send(struct mp_channel *ch, uint64_t cookie,
 		       struct chan_file f, const struct iovec *iov,
-		       unsigned int count, int flags, bool link)
+		       unsigned int count, int flags, unsigned int how)
 {
-	uint64_t cookie = cookie_of(ch, handle, CHAN_OP_SEND);
 	struct scratch *s;
 
 	flags |= MSG_WAITALL | MSG_NOSIGNAL;
 	if (count == 1) {
 		ring_send(ch->ring, cookie, f, iov->iov_base, iov->iov_len,
-			  flags, link);
+			  flags, how);
 		return;
 	}
 	s = &ch->scratch[ch->scratch_used++];
@@ -209,28 +211,80 @@ static void queue_send(struct mp_channel *ch, uint32_t handle,
 	memcpy(s->iov, iov, count * sizeof(*iov));
 	s->msg.msg_iov = s->iov;
 	s->msg.msg_iovlen = count;
-	ring_sendv(ch->ring, cookie, f, &s->msg, flags, link);
+	ring_sendv(ch->ring, cookie, f, &s->msg, flags, how);
 }
 
 void chan_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 	       const struct iovec *iov, unsigned int count, int flags)
 {
 	need_room(ch, 1);
-	queue_send(ch, handle, f, iov, count, flags, false);
+	queue_send(ch, cookie_of(ch, handle, CHAN_OP_SEND), f, iov, count,
+		   flags, 0);
+}
+
+static int bytes_of(const struct iovec *iov, unsigned int count)
+{
+	size_t sum = 0;
+
+	while (count--)
+		sum += iov[count].iov_len;
+	return (int)sum;
+}
+
+void chan_try_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		   const struct iovec *iov, unsigned int count, int flags)
+{
+	struct silent *silent = &ch->silent;
+
+	need_room(ch, 1);
+	if (silent->count == SILENT_MAX || !ring_caps(ch->ring)->silent) {
+		queue_send(ch, cookie_of(ch, handle, CHAN_OP_SEND), f, iov,
+			   count, flags, RING_ONCE);
+		return;
+	}
+	silent->sends[silent->count++] = (struct silent_send){
+		.handle = handle,
+		.gen = handle_gen(&ch->handles, handle),
+		.len = bytes_of(iov, count),
+	};
+	queue_send(ch, cookie_of(ch, handle, CHAN_OP_TRY), f, iov, count,
+		   flags, RING_ONCE | RING_SILENT);
 }
 
 void chan_send_close(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 		     const struct iovec *iov, unsigned int count, int flags)
 {
 	need_room(ch, 2);
-	queue_send(ch, handle, f, iov, count, flags | MSG_MORE, true);
-	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f);
+	queue_send(ch, cookie_of(ch, handle, CHAN_OP_SEND), f, iov, count,
+		   flags | MSG_MORE, RING_LINK);
+	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f, 0);
+}
+
+/* One completion when all goes well, two otherwise: so that a wait sleeps on
+ * in the one case only. */
+void chan_try_send_close(struct mp_channel *ch, uint32_t handle,
+			 struct chan_file f, const struct iovec *iov,
+			 unsigned int count, int flags)
+{
+	bool silent = ring_caps(ch->ring)->silent;
+
+	need_room(ch, 2);
+	queue_send(ch, cookie_of(ch, handle, CHAN_OP_SEND), f, iov, count,
+		   flags | MSG_MORE, RING_LINK | RING_ONCE);
+	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f,
+			silent ? RING_SILENT : 0);
+	ch->sure += silent;
 }
 
 void chan_close(struct mp_channel *ch, uint32_t handle, struct chan_file f)
 {
 	need_room(ch, 1);
-	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f);
+	ring_close_file(ch->ring, cookie_of(ch, handle, CHAN_OP_CLOSE), f, 0);
+}
+
+void chan_expect(struct mp_channel *ch)
+{
+	ch->sure++;
 }
 
 void chan_poll(struct mp_channel *ch, uint32_t handle, struct chan_file f,
@@ -306,8 +360,7 @@ int chan_call_send(struct mp_channel *ch, struct chan_file f,
 {
 	uint64_t cookie = call_cookie(ch);
 
-	ring_sendv(ch->ring, cookie, f, msg,
-		   flags | MSG_DONTWAIT | MSG_NOSIGNAL, false);
+	ring_sendv(ch->ring, cookie, f, msg, flags | MSG_NOSIGNAL, RING_ONCE);
 	return finish_call(ch, cookie);
 }
 
@@ -349,7 +402,7 @@ int chan_call_close(struct mp_channel *ch, struct chan_file f)
 {
 	uint64_t cookie = call_cookie(ch);
 
-	ring_close_file(ch->ring, cookie, f);
+	ring_close_file(ch->ring, cookie, f, 0);
 	return finish_call(ch, cookie);
 }
 
@@ -357,12 +410,49 @@ int chan_call_close(struct mp_channel *ch, struct chan_file f)
 
 bool chan_ready(const struct mp_channel *ch)
 {
-	return ring_ready(ch->ring);
+	return ring_ready(ch->ring) || ch->silent.head != ch->silent.sent;
 }
 
 bool chan_has_work(const struct mp_channel *ch)
 {
-	return ring_ready(ch->ring) || ring_pending_work(ch->ring);
+	return chan_ready(ch) || ring_pending_work(ch->ring);
+}
+
+/* A send that was to be silent has something to say. */
+static void fell_short(struct silent *silent, uint32_t handle, uint32_t gen)
+{
+	unsigned int i;
+
+	for (i = silent->head; i < silent->count; i++)
+		if (silent->sends[i].handle == handle &&
+		    silent->sends[i].gen == gen)
+			silent->sends[i].handle = 0;
+}
+
+/* The next send that said nothing and so is done. Not while a completion may
+ * be where it can't be seen. */
+static bool next_silent(struct mp_channel *ch, struct chan_event *ev)
+{
+	struct silent *silent = &ch->silent;
+
+	while (silent->head != silent->sent && !ring_overflowed(ch->ring)) {
+		struct silent_send *s = &silent->sends[silent->head++];
+
+		if (silent->head == silent->count)
+			silent->head = silent->sent = silent->count = 0;
+		ev->owner = s->handle ? handle_owner(&ch->handles, s->handle,
+						     s->gen) : NULL;
+		if (!ev->owner)
+			continue;
+		stat_inc(STAT_completed);
+		ev->handle = s->handle;
+		ev->op = CHAN_OP_SEND;
+		ev->result = s->len;
+		ev->more = ev->nonempty = false;
+		ev->data = NULL;
+		return true;
+	}
+	return false;
 }
 
 /* A completion that nobody waits for must not keep what it brought. */
@@ -383,6 +473,11 @@ bool chan_dispatch(struct mp_channel *ch, struct chan_event *ev)
 		if (re.flags & RING_F_BUFFER)
 			bufring_take(&ch->buffers);
 		ev->op = cookie_op(re.cookie);
+		if (__builtin_expect(ev->op == CHAN_OP_TRY, 0)) {
+			ev->op = CHAN_OP_SEND;
+			fell_short(&ch->silent, ev->handle,
+				   cookie_gen(re.cookie));
+		}
 		ev->owner = ev->op == CHAN_OP_NONE ?
 				    NULL :
 				    handle_owner(&ch->handles, ev->handle,
@@ -402,7 +497,7 @@ bool chan_dispatch(struct mp_channel *ch, struct chan_event *ev)
 				   NULL;
 		return true;
 	}
-	return false;
+	return next_silent(ch, ev);
 }
 
 void chan_put_buffer(struct mp_channel *ch, unsigned int buffer)

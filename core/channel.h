@@ -92,11 +92,28 @@ void chan_write(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 void chan_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 	       const struct iovec *iov, unsigned int count, int flags);
 
-/* The same, and when all was sent closes the file: the FIN rides on the last
- * bytes. Two completions; the close says -ECANCELED if the send fell short. */
+/* The same, tried once: the result may be less, or -EAGAIN. An end with all
+ * of it is no event that chan_wait() waits for, anything else is. */
+void chan_try_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
+		   const struct iovec *iov, unsigned int count, int flags);
+
+/* The same as chan_send(), and when all was sent closes the file: the FIN rides
+ * on the last bytes. Two completions; the close says -ECANCELED if the send
+ * fell short. */
 void chan_send_close(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 		     const struct iovec *iov, unsigned int count, int flags);
+
+/* The same, tried once. When all was sent the close may have no completion; it
+ * is done or will be while the next enter collects. As above chan_wait() does
+ * not wait for such an end. */
+void chan_try_send_close(struct mp_channel *ch, uint32_t handle,
+			 struct chan_file f, const struct iovec *iov,
+			 unsigned int count, int flags);
 void chan_close(struct mp_channel *ch, uint32_t handle, struct chan_file f);
+
+/* The completion of the request queued last is sure to come while it is
+ * submitted, and is no event that chan_wait() waits for. */
+void chan_expect(struct mp_channel *ch);
 void chan_poll(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 	       unsigned int events, bool stream);
 /* Waits for room in the socket's send buffer. Beside chan_poll() on the same

@@ -20,6 +20,21 @@ struct scratch {
 	char option[CHAN_OPTION_MAX];
 };
 
+/*
+ * Sends that complete only if they fall short, which is known when the enter
+ * that submits them returns. Oldest first: [head, sent) were submitted and are
+ * done unless a completion says otherwise, [sent, count) are queued.
+ */
+#define SILENT_MAX 128
+struct silent {
+	unsigned int head, sent, count;
+	struct silent_send {
+		uint32_t handle;	/* 0: it did fall short */
+		uint32_t gen;
+		int len;
+	} sends[SILENT_MAX];
+};
+
 struct mp_channel {
 	struct ring *ring;
 	struct bufring buffers;
@@ -31,6 +46,8 @@ struct mp_channel {
 	unsigned int announced;
 	unsigned int batch;
 	unsigned int sync_seq;
+	unsigned int sure;	/* completions that are no event to wait for */
+	struct silent silent;
 	int32_t *thread;	/* its number; 0 in a forked child */
 	const struct chan_front *front;
 	void *front_arg;

@@ -23,6 +23,7 @@ enum chan_op {
 	CHAN_OP_SETOPT,
 	CHAN_OP_CONNECT,
 	CHAN_OP_SYNC, /* chan_sync() waits for it by itself */
+	CHAN_OP_TRY,  /* a SEND that completes only if it falls short */
 	CHAN_OP_MAX
 };
 

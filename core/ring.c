@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "stash.h"
 #include "sys.h"
 
 /* Younger than Debian 12's liburing 2.3; include/uapi/linux/io_uring.h. */
@@ -28,12 +29,6 @@
 #define RING_SOCKET_SETSOCKOPT		3
 #define RING_FILE_INDEX_ALLOC		(~0u)		/* 5.19 */
 #define RING_RECV_MULTISHOT		(1u << 1)	/* 6.0 */
-
-/* Completions that wait for their turn outside the kernel's queue. */
-struct stash {
-	struct ring_event *events;
-	unsigned int head, tail, size;
-};
 
 struct ring {
 	struct io_uring uring;
@@ -53,6 +48,7 @@ static void probe_caps(struct ring *r)
 	struct ring_caps *c = &r->caps;
 	struct io_uring_probe *probe = io_uring_get_probe_ring(&r->uring);
 
+	c->silent = r->uring.features & IORING_FEAT_CQE_SKIP;
 	c->accept_poll_first = r->uring.features & RING_FEAT_RECVSEND_BUNDLE;
 	/* Up to 6.12 a file that leaves its slot is kept until every request
 	 * that was there before has ended, those on other slots included
@@ -138,16 +134,9 @@ int ring_open(unsigned int entries, unsigned int slots, struct ring **out)
 	return 0;
 }
 
-static void free_stash(struct stash *s)
-{
-	if (s->events)
-		sys_unmap(s->events, s->size * sizeof(*s->events));
-	*s = (struct stash){ 0 };
-}
-
 void ring_close(struct ring *r)
 {
-	free_stash(&r->stash);
+	stash_free(&r->stash);
 	r->uring.ring_fd = r->fd;
 	sys_unmapping();
 	io_uring_queue_exit(&r->uring);
@@ -156,7 +145,7 @@ void ring_close(struct ring *r)
 
 void ring_forget(struct ring *r)
 {
-	free_stash(&r->stash);
+	stash_free(&r->stash);
 	sys_close(r->fd);
 	sys_unmap(r, RING_BYTES);
 }
@@ -246,6 +235,17 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 	sqe->msg_flags = (uint32_t)flags;
 }
 
+static uint8_t sqe_flags(unsigned int how)
+{
+	return (uint8_t)((how & RING_LINK ? IOSQE_IO_LINK : 0) |
+			 (how & RING_SILENT ? IOSQE_CQE_SKIP_SUCCESS : 0));
+}
+
+static uint32_t send_flags(int flags, unsigned int how)
+{
+	return (uint32_t)(flags | (how & RING_ONCE ? MSG_DONTWAIT : 0));
+}
+
 /* Reading and writing of bytes, where *offset* -1 is the file's own. */
 static struct io_uring_sqe *bytes_sqe(struct ring *r, uint64_t cookie, int op,
 				      struct chan_file f, const void *buf,
@@ -284,33 +284,35 @@ void ring_connect(struct ring *r, uint64_t cookie, struct chan_file f,
 }
 
 void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
-	       const void *buf, size_t len, int flags, bool link)
+	       const void *buf, size_t len, int flags, unsigned int how)
 {
 	struct io_uring_sqe *sqe = bytes_sqe(r, cookie, IORING_OP_SEND, f, buf,
 					     len, 0);
 
-	sqe->msg_flags = (uint32_t)flags;
-	sqe->flags |= link ? IOSQE_IO_LINK : 0;
+	sqe->msg_flags = send_flags(flags, how);
+	sqe->flags |= sqe_flags(how);
 }
 
 void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
-		const struct msghdr *msg, int flags, bool link)
+		const struct msghdr *msg, int flags, unsigned int how)
 {
 	struct io_uring_sqe *sqe = next_sqe(r, cookie, IORING_OP_SENDMSG, f);
 
 	sqe->addr = (uintptr_t)msg;
 	sqe->len = 1;
-	sqe->msg_flags = (uint32_t)flags;
-	sqe->flags |= link ? IOSQE_IO_LINK : 0;
+	sqe->msg_flags = send_flags(flags, how);
+	sqe->flags |= sqe_flags(how);
 }
 
-void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f)
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f,
+		     unsigned int how)
 {
 	struct io_uring_sqe *sqe;
 
 	/* A slot is named by file_index, never by the flag (-EINVAL). */
 	sqe = next_sqe(r, cookie, IORING_OP_CLOSE, plain(f.lw ? 0 : f.fd));
 	sqe->file_index = f.lw ? (uint32_t)f.fd + 1 : 0;
+	sqe->flags |= sqe_flags(how);
 }
 
 void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target)
@@ -434,7 +436,8 @@ int ring_reap(struct ring *r)
 	return enter_ring(r, 0, IORING_ENTER_GETEVENTS, NULL, 0);
 }
 
-int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
+int ring_wait(struct ring *r, unsigned int count, int64_t timeout_ns,
+	      const sigset_t *mask)
 {
 	struct __kernel_timespec ts = {
 		.tv_sec = timeout_ns / 1000000000,
@@ -449,10 +452,12 @@ int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
 	int ret;
 
 	take_word_back(r);
-	ret = enter_ring(r, 1, r->wait_flags, &arg, sizeof(arg));
+	ret = enter_ring(r, count, r->wait_flags, &arg, sizeof(arg));
 	if (ret == -ETIME || ret == -EBUSY)
 		return 0;
-	if (ret <= 0 || ring_ready(r))
+	/* Requests that the kernel refused for now: it did not wait. */
+	if (ret <= 0 || io_uring_cq_ready(&r->uring) >= count ||
+	    stash_any(&r->stash) || io_uring_sq_ready(&r->uring))
 		return ret < 0 ? ret : 0;
 	/* Something was submitted, so the count hides why the wait ended:
 	 * either the time is over or a signal came (io_uring_enter(2)). */
@@ -465,13 +470,19 @@ int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
 bool ring_ready(const struct ring *r)
 {
 	return io_uring_cq_ready(&r->uring) > 0 ||
-	       r->stash.head != r->stash.tail;
+	       stash_any(&r->stash);
 }
 
 bool ring_pending_work(const struct ring *r)
 {
 	return IO_URING_READ_ONCE(*r->uring.sq.kflags) &
 	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+bool ring_overflowed(const struct ring *r)
+{
+	return IO_URING_READ_ONCE(*r->uring.sq.kflags) &
+	       IORING_SQ_CQ_OVERFLOW;
 }
 
 static void to_event(const struct io_uring_cqe *cqe, struct ring_event *ev)
@@ -485,31 +496,6 @@ static void to_event(const struct io_uring_cqe *cqe, struct ring_event *ev)
 	ev->buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 }
 
-/* Room for *more* events behind those that wait: 0 or -ENOMEM. */
-static int grow_stash(struct stash *s, unsigned int more)
-{
-	struct stash old = *s;
-	unsigned int waiting = s->tail - s->head;
-
-	if (!waiting)
-		s->head = s->tail = 0;
-	if (s->tail + more <= s->size)
-		return 0;
-	s->size = (waiting + more) * 2;
-	s->events = sys_map(s->size * sizeof(*s->events), MAP_PRIVATE);
-	if (!s->events) {
-		*s = old;
-		return -ENOMEM;
-	}
-	if (old.events)
-		memcpy(s->events, old.events + old.head,
-		       waiting * sizeof(*s->events));
-	s->head = 0;
-	s->tail = waiting;
-	free_stash(&old);
-	return 0;
-}
-
 /* Moves what a full queue has up to *tail* into the stash, in order: the
  * kernel adds what overflowed meanwhile only when there is room. 0 or
  * -ENOMEM. */
@@ -521,7 +507,7 @@ static int make_way(struct ring *r, unsigned int tail)
 
 	if (tail - head < *cq->kring_entries)
 		return 0;
-	if (grow_stash(s, tail - head) < 0)
+	if (stash_grow(s, tail - head) < 0)
 		return -ENOMEM;
 	for (; head != tail; head++) {
 		struct io_uring_cqe *cqe = &cq->cqes[head & *cq->kring_mask];
@@ -573,7 +559,7 @@ bool ring_next(struct ring *r, struct ring_event *ev)
 	unsigned int head = *cq->khead;
 	struct stash *s = &r->stash;
 
-	if (__builtin_expect(s->head != s->tail, 0)) {
+	if (__builtin_expect(stash_any(s), 0)) {
 		*ev = s->events[s->head++];
 		return true;
 	}

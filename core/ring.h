@@ -27,6 +27,7 @@ struct ring_caps {
 	bool slot_close;	/* a closed slot's file goes at once, 6.13 */
 	bool sockopt;		/* socket options as a request, 6.7 */
 	bool recv_multishot;	/* 6.0 */
+	bool silent;		/* RING_SILENT, 5.17 */
 	unsigned int slots;	/* size of the registered-file table, 0: none */
 };
 
@@ -69,6 +70,11 @@ void ring_moved(struct ring *r, int fd);
 unsigned int ring_room(const struct ring *r);
 unsigned int ring_queued(const struct ring *r);
 
+/* How a request behaves. */
+#define RING_LINK	(1u << 0)	/* the next starts after all of this */
+#define RING_ONCE	(1u << 1)	/* does not wait for room */
+#define RING_SILENT	(1u << 2)	/* no completion unless it fails */
+
 /*
  * Requests. Each needs room for one entry. Memory passed by pointer must live
  * until ring_submit(), buffers that are filled or sent until the completion.
@@ -86,12 +92,13 @@ void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,
 	       size_t len);
 void ring_writev(struct ring *r, uint64_t cookie, struct chan_file f,
 		 const struct iovec *iov, unsigned int count);
-/* With *link* the next request starts only after all of *len* is sent. */
+/* *how*: RING_*. To fail is to send less than all, too, given MSG_WAITALL. */
 void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
-	       const void *buf, size_t len, int flags, bool link);
+	       const void *buf, size_t len, int flags, unsigned int how);
 void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
-		const struct msghdr *msg, int flags, bool link);
-void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f);
+		const struct msghdr *msg, int flags, unsigned int how);
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f,
+		     unsigned int how);
 void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target);
 void ring_poll(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int events, bool multishot);
@@ -114,15 +121,19 @@ int ring_submit(struct ring *r);
 int ring_reap(struct ring *r);
 
 /*
- * The same, and waits for a completion. *timeout_ns* < 0: for ever. *mask*
- * (NULL: none) is the signal mask meanwhile, as in epoll_pwait(2).
- * 0 when there is something to read or the time is over, -EINTR.
+ * The same, and waits for *count* completions. *timeout_ns* < 0: for ever.
+ * *mask* (NULL: none) is the signal mask meanwhile, as in epoll_pwait(2).
+ * 0 when there are so many to read or the time is over, -EINTR.
  */
-int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask);
+int ring_wait(struct ring *r, unsigned int count, int64_t timeout_ns,
+	      const sigset_t *mask);
 
 /* Is there a completion to read? And: would ring_reap() bring some? */
 bool ring_ready(const struct ring *r);
 bool ring_pending_work(const struct ring *r);
+
+/* Has the kernel completions that found no room? */
+bool ring_overflowed(const struct ring *r);
 
 /* Reads one completion: false when there is none. */
 bool ring_next(struct ring *r, struct ring_event *ev);

@@ -544,7 +544,7 @@ static void drain_own(struct thread *th, int64_t deadline, bool last)
 	if (last)
 		close_all(th);
 	for (;;) {
-		thread_reap_now(th);
+		thread_flush_out(th);
 		left = deadline - sys_now_ns();
 		if (!has_output(th) || left <= 0)
 			return;

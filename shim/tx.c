@@ -381,6 +381,22 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 	return (ssize_t)done;
 }
 
+/* As vs_ready() has it. */
+static bool is_low(const struct vsock *vs)
+{
+	return vs->tx_bytes <= vs->limits.send / 3 * 2;
+}
+
+/* Nothing but the end of the send depends on its end, so that it may be told
+ * at the next look, and a failure ends the receive as well: tried once, it
+ * wakes the thread only when it falls short. A long one mostly does. */
+static bool end_may_wait(const struct vsock *vs)
+{
+	return vs->life == VS_OPEN && vs->rx == SLOT_ARMED && !vs->no_space &&
+	       !vs->giving && !vs->asked && !vs->shut_pending &&
+	       !vs->tx_short && vs->tx_flight < FLUSH_BYTES && is_low(vs);
+}
+
 void tx_arm(struct vsock *vs, bool close)
 {
 	struct iovec iov[CHAN_SEND_PARTS];
@@ -397,14 +413,15 @@ void tx_arm(struct vsock *vs, bool close)
 	vs->tx = SLOT_ARMED;
 	if (close && !c) {
 		vs->fin = SLOT_ARMED;
-		chan_send_close(vs->th->ch, vs->handle, vs_file(vs), iov, count,
-				0);
+		(vs->tx_short ? chan_send_close : chan_try_send_close)(
+			vs->th->ch, vs->handle, vs_file(vs), iov, count, 0);
 		return;
 	}
 	more = more || c;
 	vs->held = more;
-	chan_send(vs->th->ch, vs->handle, vs_file(vs), iov, count,
-		  more ? MSG_MORE : 0);
+	(!c && end_may_wait(vs) ? chan_try_send : chan_send)(
+		vs->th->ch, vs->handle, vs_file(vs), iov, count,
+		more ? MSG_MORE : 0);
 }
 
 void tx_push(struct vsock *vs)
@@ -431,8 +448,7 @@ void tx_push(struct vsock *vs)
 /* Room again: an edge for who was told EAGAIN. */
 static void room_again(struct vsock *vs)
 {
-	if (vs->no_space && !vs->kernel_full &&
-	    vs->tx_bytes <= vs->limits.send / 3 * 2) {
+	if (vs->no_space && !vs->kernel_full && is_low(vs)) {
 		vs->no_space = false;
 		vs->out_edge++;
 	}
@@ -440,6 +456,8 @@ static void room_again(struct vsock *vs)
 
 void tx_done(struct vsock *vs, int result)
 {
+	vs->tx_short = result == -EAGAIN ||
+		       (result >= 0 && (uint32_t)result < vs->tx_flight);
 	vs->tx_flight = 0;
 	if (result >= 0) {
 		consume(vs, (size_t)result);

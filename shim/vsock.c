@@ -259,6 +259,7 @@ static void update_close(struct vsock *vs)
 	}
 	vs->fin = SLOT_ARMED;
 	chan_close(th->ch, vs->handle, vs_file(vs));
+	chan_expect(th->ch);
 }
 
 /* From here on the number is the kernel's to give out again: nothing may be
@@ -459,6 +460,8 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 		tx_done(vs, ev->result);
 		if (vs->tx_bytes > 0)
 			thread_set_sending(vs->th, true);
+		else if (vs->fin == SLOT_ARMED && ev->result > 0)
+			close_done(vs, 0);
 		break;
 	case CHAN_OP_POLL:
 		poll_done(vs, ev);

@@ -39,6 +39,7 @@ struct fake_req {
 	bool stream;		/* multishot */
 	bool linked;		/* by the request before it */
 	bool link;		/* to the request after it */
+	bool once, silent;	/* RING_ONCE, RING_SILENT */
 	bool direct;		/* accept into a slot */
 	int flags;		/* of send and recv; events of poll */
 	unsigned int group;
@@ -69,6 +70,7 @@ struct fake {
 	int wait_result;		/* of a wait that nothing ended */
 	bool defer;		/* completions need ring_reap() to be seen */
 	bool hold_cancels;	/* the test completes them by itself */
+	bool overflowed;	/* completions found no room */
 	/* Called inside the enter, after the queue was taken. */
 	void (*on_enter)(enum fake_enter how);
 	void (*on_close)(void);
@@ -78,6 +80,7 @@ struct fake {
 	unsigned int enters, submits, reaps, waits;
 	unsigned int sent_in_last;	/* requests of the last enter */
 	int64_t wait_ns;		/* time-out of the last wait */
+	unsigned int wait_count;	/* completions it waited for */
 	const sigset_t *wait_mask;
 	unsigned int rings_open;
 	unsigned int completions;	/* posted and not read */

@@ -51,7 +51,7 @@ void fake_reset(void)
 	forget_all();
 	turns = 0;
 	fake = (struct fake){
-		.caps = { true, true, true, true, true, 1u << 20 },
+		.caps = { true, true, true, true, true, true, 1u << 20 },
 		.max_entries = MAX_REQS,
 		.max_buffers = 1u << 16,
 		.rings_open = fake.rings_open,
@@ -193,6 +193,14 @@ void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 	req->flags = flags;
 }
 
+static void set_how(struct fake_req *req, unsigned int how)
+{
+	req->link = how & RING_LINK;
+	req->once = how & RING_ONCE;
+	req->flags |= req->once ? MSG_DONTWAIT : 0;
+	req->silent = how & RING_SILENT;
+}
+
 static struct fake_req *queue_bytes(struct ring *r, uint64_t cookie,
 				    enum fake_op op, struct chan_file f,
 				    const void *buf, size_t len)
@@ -231,27 +239,28 @@ void ring_writev(struct ring *r, uint64_t cookie, struct chan_file f,
 }
 
 void ring_send(struct ring *r, uint64_t cookie, struct chan_file f,
-	       const void *buf, size_t len, int flags, bool link)
+	       const void *buf, size_t len, int flags, unsigned int how)
 {
 	struct fake_req *req = queue_bytes(r, cookie, FAKE_SEND, f, buf, len);
 
 	req->flags = flags;
-	req->link = link;
+	set_how(req, how);
 }
 
 void ring_sendv(struct ring *r, uint64_t cookie, struct chan_file f,
-		const struct msghdr *msg, int flags, bool link)
+		const struct msghdr *msg, int flags, unsigned int how)
 {
 	struct fake_req *req = queue(r, cookie, FAKE_SEND, f);
 
 	req->msg = msg;
 	req->flags = flags;
-	req->link = link;
+	set_how(req, how);
 }
 
-void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f)
+void ring_close_file(struct ring *r, uint64_t cookie, struct chan_file f,
+		     unsigned int how)
 {
-	queue(r, cookie, FAKE_CLOSE, f);
+	set_how(queue(r, cookie, FAKE_CLOSE, f), how);
 }
 
 void ring_cancel(struct ring *r, uint64_t cookie, uint64_t target)
@@ -372,10 +381,12 @@ int ring_reap(struct ring *r)
 	return enter(FAKE_REAP);
 }
 
-int ring_wait(struct ring *r, int64_t timeout_ns, const sigset_t *mask)
+int ring_wait(struct ring *r, unsigned int count, int64_t timeout_ns,
+	      const sigset_t *mask)
 {
 	int ret;
 
+	fake.wait_count = count;
 	fake.wait_ns = timeout_ns;
 	fake.wait_mask = mask;
 	ret = enter(FAKE_WAIT);
@@ -396,6 +407,11 @@ bool ring_ready(const struct ring *r)
 bool ring_pending_work(const struct ring *r)
 {
 	return seen != tail;
+}
+
+bool ring_overflowed(const struct ring *r)
+{
+	return fake.overflowed;
 }
 
 bool ring_next(struct ring *r, struct ring_event *ev)
@@ -470,10 +486,20 @@ static void finish(struct fake_req *req, int res)
 		fake_complete(next, -ECANCELED, 0);
 }
 
+static bool says_nothing(const struct fake_req *req, int res)
+{
+	return req->silent && res >= 0 &&
+	       (req->op != FAKE_SEND || (size_t)res == req->len);
+}
+
 void fake_complete(struct fake_req *req, int res, uint32_t flags)
 {
 	place_of(req);
-	post(req->cookie, res, flags & ~RING_F_MORE, 0);
+	if (!says_nothing(req, res))
+		post(req->cookie, res, flags & ~RING_F_MORE, 0);
+	/* It is done while it is submitted: no work is put off. */
+	if (req->once)
+		seen = tail;
 	finish(req, res);
 }
 
@@ -563,26 +589,6 @@ struct fake_req *fake_nth(unsigned int n)
 	return n < submitted ? reqs[n] : NULL;
 }
 
-struct fake_req *fake_find(enum fake_op op, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < submitted; i++)
-		if (reqs[i]->op == op && !n--)
-			return reqs[i];
-	return NULL;
-}
-
-struct fake_req *fake_cookie(uint64_t cookie)
-{
-	unsigned int i;
-
-	for (i = 0; i < submitted; i++)
-		if (reqs[i]->cookie == cookie)
-			return reqs[i];
-	return NULL;
-}
-
 unsigned int fake_queued(void)
 {
 	return total - submitted;
@@ -591,9 +597,4 @@ unsigned int fake_queued(void)
 struct fake_req *fake_queued_nth(unsigned int n)
 {
 	return n < total - submitted ? reqs[submitted + n] : NULL;
-}
-
-bool fake_startable(const struct fake_req *req)
-{
-	return req->submitted && !req->linked;
 }

@@ -255,10 +255,15 @@ static void kernel_takes(struct conn *c, struct fake_req *req, size_t n)
 
 static void kernel_send(struct conn *c, struct fake_req *req)
 {
-	if (req->flags & MSG_DONTWAIT) {
-		CHECK(c->broken || c->sent == c->direct_pos);
+	bool call = cookie_op(req->cookie) == CHAN_OP_SYNC;
+
+	CHECK(req->once || !call);
+	if (req->once) {
+		CHECK(!call || c->broken || c->sent == c->direct_pos);
 		if (c->broken)
 			fake_sent(req, reset_result(c, -EPIPE), NULL);
+		else if (!call && below(3))
+			kernel_takes(c, req, req->len);
 		else if (below(4))
 			kernel_takes(c, req, 1 + below(req->len));
 		else
@@ -375,15 +380,16 @@ static void check_slots(void)
 	}
 }
 
-/* Inside an enter: calls are executed while they are submitted, options and
- * closes too; other requests may be. */
+/* Inside an enter: calls are executed while they are submitted, options,
+ * closes and sends that are tried once too; other requests may be. */
 static void model_entered(enum fake_enter how)
 {
 	check_slots();
 	for (unsigned int n = 0; n < fake_count(); n++) {
 		struct fake_req *req = fake_nth(n);
 		bool call = cookie_op(req->cookie) == CHAN_OP_SYNC ||
-			    req->op == FAKE_SETSOCKOPT || req->op == FAKE_CLOSE;
+			    req->op == FAKE_SETSOCKOPT ||
+			    req->op == FAKE_CLOSE || req->once;
 
 		if (!call && below(3))
 			continue;

@@ -67,7 +67,7 @@ static inline struct ring_event real_wait(uint64_t cookie)
 		if (tap_now_ms() > end)
 			tap_fail(__FILE__, __LINE__, "no completion of %llu",
 				 (unsigned long long)cookie);
-		ring_wait(ring, 50 * 1000000ll, NULL);
+		ring_wait(ring, 1, 50 * 1000000ll, NULL);
 	}
 }
 
@@ -93,7 +93,7 @@ static inline void real_quiet(void)
 {
 	struct ring_event ev;
 
-	CHECK_EQ(ring_wait(ring, 20 * 1000000ll, NULL), 0);
+	CHECK_EQ(ring_wait(ring, 1, 20 * 1000000ll, NULL), 0);
 	CHECK(!ring_next(ring, &ev));
 }
 

@@ -33,7 +33,7 @@ static struct chan_file accepted(void)
 
 static void finish(struct chan_file f)
 {
-	ring_close_file(ring, CLOSE, f);
+	ring_close_file(ring, CLOSE, f, 0);
 	CHECK_EQ(real_wait(CLOSE).res, 0);
 	MUST(close(peer));
 	MUST(close(lfd));
@@ -142,8 +142,9 @@ static void send_close(void)
 	struct chan_file f = accepted();
 	char c;
 
-	ring_send(ring, SEND, f, "goodbye", 7, MSG_WAITALL | MSG_MORE, true);
-	ring_close_file(ring, CLOSE, f);
+	ring_send(ring, SEND, f, "goodbye", 7, MSG_WAITALL | MSG_MORE,
+		  RING_LINK);
+	ring_close_file(ring, CLOSE, f, 0);
 	CHECK_EQ(ring_submit(ring), 2);
 	CHECK_EQ(real_wait(SEND).res, 7);
 	CHECK_EQ(real_wait(CLOSE).res, 0);
@@ -159,7 +160,7 @@ static void send_parts(void)
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
 	struct chan_file f = accepted();
 
-	ring_sendv(ring, SEND, f, &msg, MSG_WAITALL, false);
+	ring_sendv(ring, SEND, f, &msg, MSG_WAITALL, 0);
 	CHECK_EQ(ring_submit(ring), 1);
 	memset(iov, 0, sizeof(iov));
 	CHECK_EQ(real_wait(SEND).res, 6);
@@ -179,7 +180,7 @@ static void install(void)
 	CHECK_EQ(MUST(fcntl(fd, F_GETFD)), FD_CLOEXEC);
 	CHECK(MUST(fcntl(fd, F_GETFL)) & O_NONBLOCK);
 	CHECK_EQ(MUST(write(fd, "one", 3)), 3);
-	ring_send(ring, SEND, f, "two", 3, 0, false);
+	ring_send(ring, SEND, f, "two", 3, 0, 0);
 	CHECK_EQ(real_wait(SEND).res, 3);
 	peer_gets("onetwo");
 	finish(f);
@@ -196,7 +197,7 @@ static void closes_beside_another(void)
 	ring_recv(ring, RECV, idle, REAL_GROUP, true);
 	CHECK_EQ(ring_submit(ring), 1);
 	f = accepted();
-	ring_close_file(ring, CLOSE, f);
+	ring_close_file(ring, CLOSE, f, 0);
 	CHECK_EQ(ring_submit(ring), 1);
 	CHECK_EQ(real_wait(CLOSE).res, 0);
 	CHECK_EQ(MUST(read(peer, &c, 1)), 0);

@@ -107,7 +107,7 @@ static void then_close(void)
 	ring_recv(ring, RECV, real_fd(ends[0]), REAL_GROUP, false);
 	CHECK_EQ(ring_submit(ring), 1);
 	ring_cancel(ring, CANCEL, RECV);
-	ring_close_file(ring, CLOSE, real_fd(ends[0]));
+	ring_close_file(ring, CLOSE, real_fd(ends[0]), 0);
 	CHECK_EQ(ring_reap(ring), 2);
 	CHECK_EQ(read(ends[1], &c, 1), 0);
 	CHECK_EQ(real_wait(CLOSE).res, 0);

@@ -121,7 +121,7 @@ static void ends_a_sleep(void)
 
 	start();
 	write_one(0);
-	CHECK_EQ(ring_wait(ring, -1, NULL), 0);
+	CHECK_EQ(ring_wait(ring, 1, -1, NULL), 0);
 	CHECK(ring_next(ring, &ev));
 	CHECK_EQ(ev.cookie, POLL);
 	finish();

@@ -50,7 +50,7 @@ static void timed(int64_t ns, bool submit)
 
 	arm(submit);
 	start = tap_now_us();
-	CHECK_EQ(ring_wait(ring, ns, NULL), 0);
+	CHECK_EQ(ring_wait(ring, 1, ns, NULL), 0);
 	took = tap_now_us() - start;
 	CHECK(took >= ns / 1000);
 	CHECK(took < ns / 1000 + LATE_US);
@@ -81,7 +81,7 @@ static void accuracy(void)
 	for (int i = 0; i < 20; i++) {
 		long long start = tap_now_us();
 
-		CHECK_EQ(ring_wait(ring, 2000000, NULL), 0);
+		CHECK_EQ(ring_wait(ring, 1, 2000000, NULL), 0);
 		close_ones += tap_now_us() - start < 2900;
 	}
 	CHECK(close_ones >= 5);
@@ -94,7 +94,7 @@ static void completion_ends_it(void)
 	real_pair(ends);
 	arm(true);
 	CHECK_EQ(MUST(write(ends[1], "x", 1)), 1);
-	CHECK_EQ(ring_wait(ring, -1, NULL), 0);
+	CHECK_EQ(ring_wait(ring, 1, -1, NULL), 0);
 	CHECK(ring_next(ring, &ev));
 	CHECK_EQ(ev.res, 1);
 	bufring_take(&buffers);
@@ -127,7 +127,7 @@ static int wait_shot(int64_t ns, const sigset_t *mask, bool submit)
 
 	CHECK_EQ(pthread_create(&thread, NULL, shoot, &shot), 0);
 	arm(submit);
-	ret = ring_wait(ring, ns, mask);
+	ret = ring_wait(ring, 1, ns, mask);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	disarm(submit);
 	return ret;
@@ -184,7 +184,7 @@ static void let_in(void)
 		raise(SIGUSR1);
 		CHECK_EQ(signals, 0);
 		arm(i);
-		CHECK_EQ(ring_wait(ring, 5000000000ll, &none), -EINTR);
+		CHECK_EQ(ring_wait(ring, 1, 5000000000ll, &none), -EINTR);
 		disarm(i);
 		CHECK_EQ(signals, 1);
 	}
