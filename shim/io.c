@@ -287,6 +287,10 @@ static long send_by_kernel(struct vsock *vs, bool wait, enum stat_id reason)
 {
 	long ret;
 
+	/* What is queued before it goes by the same way: an enter for it would
+	 * cost more than the call. */
+	if (vs->depth != DEPTH_LW && !vs->kernel_full)
+		tx_push(vs);
 	while (!tx_drain(vs)) {
 		if (!wait)
 			return -EAGAIN;

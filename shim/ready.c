@@ -2,14 +2,14 @@
 /* See ready.h. */
 #include "listener.h"
 #include "ready.h"
+#include "tx.h"
 
 #define READABLE (EPOLLIN | EPOLLRDNORM)
 #define WRITABLE (EPOLLOUT | EPOLLWRNORM)
 
-/* As sk_stream_is_writeable(): a third of the buffer must be free. */
 static bool has_room(const struct vsock *vs)
 {
-	return !vs->kernel_full && vs->tx_bytes <= vs->limits.send / 3 * 2;
+	return !vs->kernel_full && tx_is_low(vs);
 }
 
 uint32_t vs_ready(const struct vsock *vs)

@@ -381,12 +381,6 @@ ssize_t tx_put_file(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 	return (ssize_t)done;
 }
 
-/* As vs_ready() has it. */
-static bool is_low(const struct vsock *vs)
-{
-	return vs->tx_bytes <= vs->limits.send / 3 * 2;
-}
-
 /* Nothing but the end of the send depends on its end, so that it may be told
  * at the next look, and a failure ends the receive as well: tried once, it
  * wakes the thread only when it falls short. A long one mostly does. */
@@ -394,7 +388,7 @@ static bool end_may_wait(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && vs->rx == SLOT_ARMED && !vs->no_space &&
 	       !vs->giving && !vs->asked && !vs->shut_pending &&
-	       !vs->tx_short && vs->tx_flight < FLUSH_BYTES && is_low(vs);
+	       !vs->tx_short && vs->tx_flight < FLUSH_BYTES && tx_is_low(vs);
 }
 
 void tx_arm(struct vsock *vs, bool close)
@@ -431,16 +425,18 @@ void tx_push(struct vsock *vs)
 
 	while (vs->tx_bytes && vs->tx == SLOT_IDLE) {
 		struct tx_chunk *c = vs->tx_head;
+		bool more = c->next || vs->corked || vs->more;
 		long ret;
 
 		iov.iov_base = c->data + c->off;
 		iov.iov_len = c->len - c->off;
 		ret = sys_call3(SYS_sendmsg, vs->fd, &msg,
 				MSG_DONTWAIT | MSG_NOSIGNAL |
-				(c->next || vs->corked || vs->more ?
-					 MSG_MORE : 0));
+					(more ? MSG_MORE : 0));
 		if (ret == -EAGAIN)
 			return;
+		vs->held = more;
+		vs->tx_flight = (uint32_t)(iov.iov_len);
 		tx_done(vs, (int)ret);
 	}
 }
@@ -448,7 +444,7 @@ void tx_push(struct vsock *vs)
 /* Room again: an edge for who was told EAGAIN. */
 static void room_again(struct vsock *vs)
 {
-	if (vs->no_space && !vs->kernel_full && is_low(vs)) {
+	if (vs->no_space && !vs->kernel_full && tx_is_low(vs)) {
 		vs->no_space = false;
 		vs->out_edge++;
 	}

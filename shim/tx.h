@@ -41,6 +41,13 @@ static inline bool tx_is_ours(const struct vsock *vs)
 	       (vs->tx != SLOT_IDLE && !vs->tx_poll);
 }
 
+/* Is there room as poll(2) has it? As sk_stream_is_writeable(): a third of the
+ * buffer must be free. */
+static inline bool tx_is_low(const struct vsock *vs)
+{
+	return vs->tx_bytes <= vs->limits.send / 3 * 2;
+}
+
 /* How much of what is queued has not reached the kernel's socket: a send that
  * waits for room is ended for that. */
 uint32_t tx_unsent(struct vsock *vs);
