@@ -38,11 +38,24 @@ static inline bool lock_try(struct lock *l, uint32_t to)
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+/* In a process of one thread: who finds it held has interrupted the holder. */
+static inline bool lock_take_alone(struct lock *l, int self)
+{
+	if (__atomic_load_n(&l->word, __ATOMIC_RELAXED))
+		return false;
+	__atomic_store_n(&l->word, 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->owner, self, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* False when this very thread holds it: we run in a signal handler. */
 static inline bool lock_take(struct lock *l)
 {
 	int self = lock_self();
 
+	if (__builtin_expect(__libc_single_threaded, 1))
+		return lock_take_alone(l, self);
 	if (!lock_try(l, 1)) {
 		if (__atomic_load_n(&l->owner, __ATOMIC_RELAXED) == self)
 			return false;
@@ -56,6 +69,11 @@ static inline bool lock_take(struct lock *l)
 static inline void lock_give(struct lock *l)
 {
 	__atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
+	if (__builtin_expect(__libc_single_threaded, 1)) {
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(&l->word, 0, __ATOMIC_RELAXED);
+		return;
+	}
 	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
 		sys_futex(&l->word, FUTEX_WAKE_PRIVATE, 1, NULL);
 }
