@@ -449,8 +449,25 @@ static void close_done(struct vsock *vs, int result)
 	stat_inc(STAT_closed);
 }
 
+/* All went out and nothing waited for that: no want and no readiness changes
+ * by it. The most frequent end of a send. */
+static bool is_plain_end(const struct vsock *vs, const struct chan_event *ev)
+{
+	return ev->op == CHAN_OP_SEND && vs->life == VS_OPEN &&
+	       vs->tx == SLOT_ARMED && vs->fin == SLOT_IDLE &&
+	       ev->result == (int)vs->tx_bytes && !vs->no_space &&
+	       !vs->kernel_full && !vs->giving && !vs->asked &&
+	       !vs->shut_pending && vs->depth != DEPTH_GIVEN && tx_is_low(vs);
+}
+
 void vs_complete(struct vsock *vs, const struct chan_event *ev)
 {
+	if (likely(is_plain_end(vs, ev))) {
+		vs->tx = SLOT_IDLE;
+		tx_done(vs, ev->result);
+		view_sock(vs);
+		return;
+	}
 	switch (ev->op) {
 	case CHAN_OP_RECV:
 		recv_done(vs, ev);
@@ -495,7 +512,6 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 		vs_touch(vs);
 	if (vs->life == VS_CLOSING)
 		thread_set_sending(vs->th, true);
-	view_sock(vs);
 	ep_notify(vs);
 }
 

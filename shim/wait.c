@@ -487,6 +487,7 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	int64_t deadline = timeout_ns > 0 ? sys_now_ns() + timeout_ns :
 					    timeout_ns;
 	struct thread *th = set->th;
+	int64_t left = timeout_ns;
 	int n;
 
 	if (max <= 0 || (size_t)max > INT_MAX / sizeof(*events))
@@ -501,17 +502,15 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	do {
 		if (unlikely(th->cancelled))
 			look_for_cancel(th);
-		n = turn(set, events, max, time_left(deadline), mask);
-	} while (!n && (deadline < 0 || time_left(deadline) > 0) &&
-		 !set->plain);
+		n = turn(set, events, max, left, mask);
+	} while (!n && (left = time_left(deadline)) && !set->plain);
 	/* Another thread waits on it as well, or polls it: the kernel's now,
 	 * once what that thread left for us to do is done. */
 	if (set->plain)
 		thread_flush_out(th);
 	lock_give(&th->lock);
 	if (!n && set->plain && time_left(deadline)) {
-		int64_t left = time_left(deadline);
-
+		left = time_left(deadline);
 		n = real.epoll_pwait(set->fd, events, max,
 				     left < 0 ? -1 :
 						(int)((left + 999999) /
