@@ -355,6 +355,22 @@ int chan_call_install(struct mp_channel *ch, int slot)
 	return finish_call(ch, cookie);
 }
 
+/* All in one enter. The newest is found first: it is looked for from there. */
+void chan_call_install_all(struct mp_channel *ch, const int *slots, int *fds,
+			   unsigned int count)
+{
+	uint64_t cookies[CHAN_INSTALL_MAX];
+	unsigned int i;
+
+	need_room(ch, count);
+	for (i = 0; i < count; i++) {
+		cookies[i] = cookie_make(CHAN_OP_SYNC, ++ch->sync_seq, 0);
+		ring_install(ch->ring, cookies[i], slots[i]);
+	}
+	while (count--)
+		fds[count] = finish_call(ch, cookies[count]);
+}
+
 int chan_call_send(struct mp_channel *ch, struct chan_file f,
 		   const struct msghdr *msg, int flags)
 {

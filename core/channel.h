@@ -132,6 +132,9 @@ void chan_cancel(struct mp_channel *ch, uint32_t handle, enum chan_op op);
 /* Calls: executed at once, together with what is queued. They return what
  * the system call of that name returns, or -errno. */
 int chan_call_install(struct mp_channel *ch, int slot);
+#define CHAN_INSTALL_MAX 16
+void chan_call_install_all(struct mp_channel *ch, const int *slots, int *fds,
+			   unsigned int count);
 int chan_call_send(struct mp_channel *ch, struct chan_file f,
 		   const struct msghdr *msg, int flags);
 int chan_call_recv(struct mp_channel *ch, struct chan_file f,

@@ -107,15 +107,12 @@ static int ask_descriptor(struct vsock *vs, enum stat_id reason)
 	return ret;
 }
 
-int vs_materialise(struct vsock *vs, enum stat_id reason)
+/* The descriptor takes the place of what holds the number. It stays open, as
+ * *fd*, where there is a number: the caller closes it. */
+static int become_real(struct vsock *vs, int fd, enum stat_id reason)
 {
-	int fd, ret;
+	int ret;
 
-	if (vs->depth != DEPTH_LW)
-		return 0;
-	if (!vs_mine(vs))
-		return ask_descriptor(vs, reason);
-	fd = chan_call_install(vs->th->ch, vs->slot);
 	if (fd < 0)
 		return fd;
 	/* The file was accepted with O_NONBLOCK, the program may not want. */
@@ -124,8 +121,6 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	ret = 0;
 	if (vs->fd >= 0)
 		ret = sys_dup3(fd, vs->fd, vs->cloexec ? O_CLOEXEC : 0);
-	if (vs->fd >= 0)
-		sys_close(fd);
 	else
 		vs->fd = fd;	/* closed already: ends with the slot */
 	if (ret < 0)
@@ -136,6 +131,73 @@ int vs_materialise(struct vsock *vs, enum stat_id reason)
 	trace2(materialise, vs->fd, stat_names[reason]);
 	view_sock(vs);
 	return 0;
+}
+
+int vs_materialise(struct vsock *vs, enum stat_id reason)
+{
+	bool closed = vs->fd < 0;
+	int fd, ret;
+
+	if (vs->depth != DEPTH_LW)
+		return 0;
+	if (!vs_mine(vs))
+		return ask_descriptor(vs, reason);
+	fd = chan_call_install(vs->th->ch, vs->slot);
+	ret = become_real(vs, fd, reason);
+	if (fd >= 0 && !closed)
+		sys_close(fd);
+	return ret;
+}
+
+/* New descriptors mostly follow one another, where the program's end. */
+static void close_row(const int *fds, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 1; i < count && fds[i] == fds[0] + (int)i; i++)
+		;
+	if (i == count && fds[0] >= 0 &&
+	    !sys_call3(SYS_close_range, fds[0], fds[count - 1], 0))
+		return;
+	for (i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			sys_close(fds[i]);
+}
+
+static void materialise_row(struct vsock **row, unsigned int count,
+			    enum stat_id reason)
+{
+	int slots[CHAN_INSTALL_MAX], fds[CHAN_INSTALL_MAX];
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		slots[i] = row[i]->slot;
+	if (count)
+		chan_call_install_all(row[0]->th->ch, slots, fds, count);
+	for (i = 0; i < count; i++)
+		become_real(row[i], fds[i], reason);
+	close_row(fds, count);
+}
+
+void vs_materialise_all(struct thread *th, enum stat_id reason)
+{
+	struct vsock *row[CHAN_INSTALL_MAX];
+	unsigned int count = 0;
+	struct list *node;
+
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->life != VS_OPEN || vs->depth != DEPTH_LW ||
+		    vs->fd < 0)
+			continue;
+		row[count++] = vs;
+		if (count == CHAN_INSTALL_MAX) {
+			materialise_row(row, count, reason);
+			count = 0;
+		}
+	}
+	materialise_row(row, count, reason);
 }
 
 bool vs_quiesce(struct vsock *vs)

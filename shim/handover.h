@@ -17,6 +17,9 @@
  * it. 0 or -errno. */
 int vs_materialise(struct vsock *vs, enum stat_id reason);
 
+/* The same for all that the calling thread drives, as far as possible. */
+void vs_materialise_all(struct thread *th, enum stat_id reason);
+
 /* Nothing in flight, nothing queued to send, all that the kernel gave us is
  * in the receive queue: false when output could not all go out now. */
 bool vs_quiesce(struct vsock *vs);

@@ -44,9 +44,9 @@ static void share_sockets(struct thread *th)
 		if (vs->life != VS_OPEN || vs->depth == DEPTH_GIVEN)
 			continue;
 		vs_quiesce_rx(vs);
-		vs_materialise(vs, STAT_mat_fork);
 		vs->shared = true;
 	}
+	vs_materialise_all(th, STAT_mat_fork);
 }
 
 static void before_fork(void)

@@ -416,14 +416,7 @@ void thread_served(struct thread *th)
  * elsewhere, perhaps waiting for them. */
 static void materialise_all(struct thread *th)
 {
-	struct list *node;
-
-	for (node = th->socks.next; node != &th->socks; node = node->next) {
-		struct vsock *vs = list_entry(node, struct vsock, owned);
-
-		if (vs->life == VS_OPEN)
-			vs_materialise(vs, STAT_mat_block);
-	}
+	vs_materialise_all(th, STAT_mat_block);
 	listener_expose_all(th);
 	thread_served(th);
 }
