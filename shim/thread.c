@@ -459,6 +459,9 @@ bool thread_leave(void)
 	thread_before_block();
 	if (__libc_single_threaded || !lock_take(&th->lock))
 		return false;
+	/* Another thread may have queued something since. */
+	if (th->ch && thread_has_unsent(th))
+		thread_flush_out(th);
 	th->away = true;
 	thread_served(th);
 	lock_give(&th->lock);
