@@ -104,6 +104,7 @@ struct vsock {
 	bool rx_stream;			/* the rx slot goes on by itself */
 	bool tx_poll;			/* the tx slot waits for room */
 	bool tx_short;			/* the last send fell short */
+	bool tx_counted;		/* the send in flight is in STAT_sent */
 	bool nonblock, cloexec;
 	bool outlived;			/* it lived for more than a request */
 	bool later;			/* linked in th->later */

@@ -413,7 +413,11 @@ void tx_arm(struct vsock *vs, bool close)
 	}
 	more = more || c;
 	vs->held = more;
-	(!c && end_may_wait(vs) ? chan_try_send : chan_send)(
+	vs->tx_counted = !c && end_may_wait(vs);
+	/* Its end may be told after a long sleep. */
+	if (vs->tx_counted)
+		stat_add(STAT_sent, vs->tx_flight);
+	(vs->tx_counted ? chan_try_send : chan_send)(
 		vs->th->ch, vs->handle, vs_file(vs), iov, count,
 		more ? MSG_MORE : 0);
 }
@@ -450,14 +454,25 @@ static void room_again(struct vsock *vs)
 	}
 }
 
+static void count_sent(struct vsock *vs, int result)
+{
+	uint64_t sent = result > 0 ? (uint64_t)result : 0;
+
+	if (vs->tx_counted)
+		sent -= vs->tx_flight;	/* 0, unless it fell short */
+	vs->tx_counted = false;
+	if (sent)
+		stat_add(STAT_sent, sent);
+}
+
 void tx_done(struct vsock *vs, int result)
 {
+	count_sent(vs, result);
 	vs->tx_short = result == -EAGAIN ||
 		       (result >= 0 && (uint32_t)result < vs->tx_flight);
 	vs->tx_flight = 0;
 	if (result >= 0) {
 		consume(vs, (size_t)result);
-		stat_add(STAT_sent, (uint64_t)result);
 	} else if (result != -ECANCELED && result != -EAGAIN &&
 		   result != -EINTR) {
 		tx_free(vs);
