@@ -51,7 +51,9 @@ static void free_req(struct thread *th, struct accept_req *req)
 }
 
 /* What was accepted and can't be delivered any more ends as the kernel ends
- * a connection that is in the queue of a closed listener. */
+ * a connection that is in the queue of a closed listener.
+ * LIMIT: so it does where others still listen, who would have been given it by
+ * the kernel: a process that stops between the completion and accept(). */
 static void drop_result(struct thread *th, struct accept_req *req)
 {
 	static const struct linger rst = { .l_onoff = 1 };
