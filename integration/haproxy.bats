@@ -154,6 +154,16 @@ master_workers() { children "$HAP_PID"; }
 only_worker_is_not() { [[ $(master_workers | grep -c .) == 1 && $(master_workers) != "$1" ]]; }
 
 # The master re-executes itself and starts a new worker.
+# The LIMIT in shim/listener.c: what a stopping process had accepted ahead.
+resets_are_limit() {
+	local fail reset
+	[[ $MP_MODE == on || $MP_MODE == off ]] || return 1
+	fail=$(grep -oE ' fail=[0-9]+' "$MP_DIR/short.out" | cut -d= -f2)
+	reset=$(grep -oE 'fail_reset=[0-9]+' "$MP_DIR/short.out" | cut -d= -f2)
+	((fail == reset && reset <= 3)) || return 1
+	echo "# LIMIT: $reset reset when a process stopped listening" >&3
+}
+
 reload() {
 	local i worker
 	HAP_THREADS=$2
@@ -169,7 +179,7 @@ reload() {
 	done
 	wait_for 30 only_worker_is_not "$worker"
 	load_end keep
-	load_end short
+	load_end short || resets_are_limit
 	haproxy_end_master
 	MP_STARTS=4 MP_CONTROLS=8
 	haproxy_verify server

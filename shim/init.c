@@ -175,7 +175,7 @@ static void end(bool last)
 	    entry_foreign_process())
 		return;
 	done = true;
-	shim_leaving = true;
+	__atomic_store_n(&shim_leaving, true, __ATOMIC_RELAXED);
 	partition_exit();
 	if (!list_empty(&shim_threads))
 		thread_drain_all(last);

@@ -231,7 +231,7 @@ static bool is_wanted(const struct vsock *vs)
 	const struct epent *e;
 
 	if (vs->life != VS_LISTEN || vs->listener->stopped || vs->giving ||
-	    shim_leaving)
+	    __atomic_load_n(&shim_leaving, __ATOMIC_RELAXED))
 		return false;
 	for (e = vs->ents; e; e = e->next)
 		if (e->armed && e->events & EPOLLIN)
