@@ -2,6 +2,7 @@
 /*
  * Description: signals into any thread; handlers that read, write, close.
  */
+/* no-tsan: runs handlers between a lock and the note of whose it is (open) */
 #include "../lib/net.h"
 
 #include <signal.h>
