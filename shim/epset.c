@@ -346,7 +346,8 @@ void ep_make_plain(struct epset *set, enum stat_id reason)
 
 struct epset *ep_sleeps(struct epset *set, bool *driven)
 {
-	if (*driven && !set->th && set->sleepers) {
+	if (*driven && !set->th &&
+	    __atomic_load_n(&set->sleepers, __ATOMIC_RELAXED)) {
 		ep_make_plain(set, STAT_handover_thread);
 		*driven = false;
 	}

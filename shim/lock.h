@@ -2,7 +2,7 @@
 /*
  * A lock of one word. Owns: nothing.
  *
- * While the process has one thread it costs two plain stores. A signal
+ * While the process has one thread it costs a plain store. A signal
  * handler that interrupts its own thread inside the shim must not wait for
  * that thread: lock_take() then says so.
  */
@@ -17,9 +17,10 @@
 #include "../core/sys.h"
 
 struct lock {
-	uint32_t word;		/* 0 free, 1 held, 2 held and waited for */
-	int owner;		/* thread id of the holder */
+	uint32_t word;		/* 0 free, or the holder's thread id */
 };
+
+#define LOCK_WAITED 0x80000000u	/* ... and somebody waits for it */
 
 extern __thread int lock_self_id __attribute__((tls_model("initial-exec")));
 
@@ -30,52 +31,65 @@ static inline int lock_self(void)
 	return lock_self_id;
 }
 
-static inline bool lock_try(struct lock *l, uint32_t to)
+static inline bool lock_is_mine(const struct lock *l)
 {
-	uint32_t expected = 0;
+	uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
 
-	return __atomic_compare_exchange_n(&l->word, &expected, to, false,
+	return (word & ~LOCK_WAITED) == (uint32_t)lock_self();
+}
+
+/* *found: what it was. The holder is known from the instant that it is held:
+ * a handler may run right behind that. */
+static inline bool lock_try(struct lock *l, uint32_t to, uint32_t *found)
+{
+	*found = 0;
+	return __atomic_compare_exchange_n(&l->word, found, to, false,
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-/* In a process of one thread: who finds it held has interrupted the holder. */
-static inline bool lock_take_alone(struct lock *l, int self)
+/* Who has waited takes it as waited for: others may have come. */
+static inline void lock_wait(struct lock *l, uint32_t self, uint32_t found)
 {
-	if (__atomic_load_n(&l->word, __ATOMIC_RELAXED))
-		return false;
-	__atomic_store_n(&l->word, 1, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(&l->owner, self, __ATOMIC_RELAXED);
-	return true;
+	do {
+		if (found && (found & LOCK_WAITED ||
+			      __atomic_compare_exchange_n(
+				      &l->word, &found, found | LOCK_WAITED,
+				      false, __ATOMIC_RELAXED,
+				      __ATOMIC_RELAXED)))
+			sys_futex(&l->word, FUTEX_WAIT_PRIVATE,
+				  found | LOCK_WAITED, NULL);
+	} while (!lock_try(l, self | LOCK_WAITED, &found));
 }
 
 /* False when this very thread holds it: we run in a signal handler. */
 static inline bool lock_take(struct lock *l)
 {
-	int self = lock_self();
+	uint32_t self = (uint32_t)lock_self(), found;
 
-	if (__builtin_expect(__libc_single_threaded, 1))
-		return lock_take_alone(l, self);
-	if (!lock_try(l, 1)) {
-		if (__atomic_load_n(&l->owner, __ATOMIC_RELAXED) == self)
+	/* In a process of one thread who finds it held has interrupted it. */
+	if (__builtin_expect(__libc_single_threaded, 1)) {
+		if (__atomic_load_n(&l->word, __ATOMIC_RELAXED))
 			return false;
-		while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE))
-			sys_futex(&l->word, FUTEX_WAIT_PRIVATE, 2, NULL);
+		__atomic_store_n(&l->word, self, __ATOMIC_RELAXED);
+		return true;
 	}
-	__atomic_store_n(&l->owner, self, __ATOMIC_RELAXED);
+	if (lock_try(l, self, &found))
+		return true;
+	if ((found & ~LOCK_WAITED) == self)
+		return false;
+	lock_wait(l, self, found);
 	return true;
 }
 
 static inline void lock_give(struct lock *l)
 {
-	__atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
 	if (__builtin_expect(__libc_single_threaded, 1)) {
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		__atomic_store_n(&l->word, 0, __ATOMIC_RELAXED);
-		return;
-	}
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+	} else if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) &
+		   LOCK_WAITED) {
 		sys_futex(&l->word, FUTEX_WAKE_PRIVATE, 1, NULL);
+	}
 }
 
 #endif

@@ -246,7 +246,7 @@ void partition_before_fork(void)
 
 void partition_after_fork(void)
 {
-	if (part_lock.owner == lock_self())
+	if (lock_is_mine(&part_lock))
 		lock_give(&part_lock);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Description: signals into any thread; handlers that read, write, close.
  */
-/* no-tsan: runs handlers between a lock and the note of whose it is (open) */
+/* no-tsan: it puts handlers off, to where the call has ended */
 #include "../lib/net.h"
 
 #include <signal.h>
