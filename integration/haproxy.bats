@@ -151,9 +151,12 @@ haproxy_end_master() {
 }
 
 master_workers() { children "$HAP_PID"; }
-only_worker_is_not() { [[ $(master_workers | grep -c .) == 1 && $(master_workers) != "$1" ]]; }
+# Looked at once: between two looks a worker may come.
+only_worker_is_not() {
+	ONLY_WORKER=$(master_workers)
+	[[ $ONLY_WORKER =~ ^[0-9]+$ && $ONLY_WORKER != "$1" ]]
+}
 
-# The master re-executes itself and starts a new worker.
 # The LIMIT in shim/listener.c: what a stopping process had accepted ahead.
 resets_are_limit() {
 	local fail reset
@@ -164,6 +167,8 @@ resets_are_limit() {
 	echo "# LIMIT: $reset reset when a process stopped listening" >&3
 }
 
+# The master re-executes itself and starts a new worker. One that is told to
+# stop before its first wait never meets the library, so each answers first.
 reload() {
 	local i worker
 	HAP_THREADS=$2
@@ -174,10 +179,12 @@ reload() {
 	hap_load short --mode short --threads 8
 	for i in 1 2 3; do
 		wait_for 30 only_worker_is_not "${worker:-none}"
-		worker=$(master_workers)
+		worker=$ONLY_WORKER
+		wait_for 10 haproxy_serves "$HAP_PORT"
 		kill -USR2 "$HAP_PID"
 	done
 	wait_for 30 only_worker_is_not "$worker"
+	wait_for 10 haproxy_serves "$HAP_PORT"
 	load_end keep
 	load_end short || resets_are_limit
 	haproxy_end_master
