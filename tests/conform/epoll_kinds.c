@@ -5,6 +5,7 @@
 #include "../lib/net.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +111,11 @@ static void ready_eventfd(struct kind *k)
 static void ready_timer(struct kind *k)
 {
 	struct itimerspec when = { .it_value.tv_nsec = 1 };
+	struct pollfd p = { .fd = k->fd, .events = POLLIN };
 
 	MUST(timerfd_settime(k->fd, 0, &when, NULL));
+	/* It expires in an interrupt, which may come late. */
+	CHECK_EQ(poll(&p, 1, WAIT_MS), 1);
 }
 
 static void ready_signal(struct kind *k)
