@@ -58,8 +58,10 @@ STEER	:= $(if $(SKEL),-DSTEER_BUILTIN)
 
 # Probes (core/trace.h) where sys/sdt.h is, Debian's systemtap-sdt-dev;
 # PROBES=no leaves them out. A probe is one nop.
+# Inside a function make keeps the backslash of \#, so # comes by a variable.
+hash	:= \#
 ifneq ($(PROBES),no)
-PROBES	:= $(shell echo '\#include <sys/sdt.h>' | \
+PROBES	:= $(shell echo '$(hash)include <sys/sdt.h>' | \
 	   $(CC) -E -x c - >/dev/null 2>&1 && echo -DMP_TRACE)
 endif
 TRACE	:= $(filter -DMP_TRACE,$(PROBES))

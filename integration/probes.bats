@@ -52,6 +52,14 @@ need_probes() {
 	lacks "$MP_DIR/notes" stapsdt
 }
 
+# A compiler that finds no header at all: the Makefile must see that.
+@test "probes: left out where there is no sys/sdt.h" {
+	make -C "$MP_TOP" -n -B all "CC=${CC:-cc} -nostdinc" \
+		"BUILD=$MP_DIR/none" >"$MP_DIR/commands" 2>"$MP_DIR/said" || true
+	grep -q ' -o .*channel.o' "$MP_DIR/commands"
+	lacks "$MP_DIR/commands" MP_TRACE
+}
+
 # one_liners: those of the document, with the library under test.
 one_liners() {
 	sed -n '/^<!-- bpftrace -->/,/^<!-- \/bpftrace -->/p' \
