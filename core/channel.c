@@ -355,6 +355,15 @@ int chan_call_install(struct mp_channel *ch, int slot)
 	return finish_call(ch, cookie);
 }
 
+int chan_call_accept(struct mp_channel *ch, int fd,
+		     struct sockaddr_storage *addr, socklen_t *len)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_accept_now(ch->ring, cookie, fd, addr, len);
+	return finish_call(ch, cookie);
+}
+
 /* All in one enter. The newest is found first: it is looked for from there. */
 void chan_call_install_all(struct mp_channel *ch, const int *slots, int *fds,
 			   unsigned int count)

@@ -132,6 +132,10 @@ void chan_cancel(struct mp_channel *ch, uint32_t handle, enum chan_op op);
 /* Calls: executed at once, together with what is queued. They return what
  * the system call of that name returns, or -errno. */
 int chan_call_install(struct mp_channel *ch, int slot);
+/* A lightweight socket, -EAGAIN when no connection waits; with caps.lwsocket
+ * only. */
+int chan_call_accept(struct mp_channel *ch, int fd,
+		     struct sockaddr_storage *addr, socklen_t *len);
 #define CHAN_INSTALL_MAX 16
 void chan_call_install_all(struct mp_channel *ch, const int *slots, int *fds,
 			   unsigned int count);

@@ -20,7 +20,8 @@
 #define RING_FEAT_RW_ATTR		(1u << 16)	/* 6.14 */
 #define RING_FEAT_NO_IOWAIT		(1u << 17)	/* 6.15 */
 #define RING_ENTER_NO_IOWAIT		(1u << 7)
-#define RING_ACCEPT_POLL_FIRST		(1u << 2)	/* 6.10 */
+#define RING_ACCEPT_DONTWAIT		(1u << 1)	/* 6.10 */
+#define RING_ACCEPT_POLL_FIRST		(1u << 2)
 #define RING_OP_FUTEX_WAIT		51		/* 6.7 */
 #define RING_OP_FIXED_FD_INSTALL	54		/* 6.8 */
 #define RING_SOCKET_SIOCINQ		0		/* 6.7 */
@@ -212,6 +213,14 @@ void ring_accept(struct ring *r, uint64_t cookie, int fd,
 	sqe->file_index = direct ? RING_FILE_INDEX_ALLOC : 0;
 	/* A first try would allocate a socket and a file for nothing. */
 	sqe->ioprio = r->caps.accept_poll_first ? RING_ACCEPT_POLL_FIRST : 0;
+}
+
+void ring_accept_now(struct ring *r, uint64_t cookie, int fd,
+		     struct sockaddr_storage *addr, socklen_t *len)
+{
+	ring_accept(r, cookie, fd, addr, len, true);
+	r->uring.sq.sqes[(r->uring.sq.sqe_tail - 1) &
+			 *r->uring.sq.kring_mask].ioprio = RING_ACCEPT_DONTWAIT;
 }
 
 void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,

@@ -81,6 +81,9 @@ unsigned int ring_queued(const struct ring *r);
  */
 void ring_accept(struct ring *r, uint64_t cookie, int fd,
 		 struct sockaddr_storage *addr, socklen_t *len, bool direct);
+/* Into a slot, what waits already: else -EAGAIN. Where there are slots. */
+void ring_accept_now(struct ring *r, uint64_t cookie, int fd,
+		     struct sockaddr_storage *addr, socklen_t *len);
 void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 	       unsigned int group, bool multishot);
 void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,

@@ -89,7 +89,8 @@ int vs_wait_accepts(struct vsock *vs)
 {
 	int ret = 0, patience = ASK_MS;
 
-	while (!ret && vs->listener->armed_count && vs->th->sleeping) {
+	while (!ret && (vs->listener->armed_count || vs->rx != SLOT_IDLE) &&
+	       vs->th->sleeping) {
 		vs->asked = (uint8_t)(1 + STAT_handover_thread);
 		ret = wait_owner(vs, &patience);
 	}

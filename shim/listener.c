@@ -155,7 +155,7 @@ void listener_free(struct vsock *vs)
 	pool_put(&vs->th->ents_pool, l);
 }
 
-static bool use_slots(const struct vsock *vs)
+bool listener_uses_slots(const struct vsock *vs)
 {
 	return opts.lwsocket != LWSOCKET_OFF &&
 	       chan_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
@@ -186,7 +186,7 @@ static bool arm(struct vsock *vs)
 	req->state = SLOT_ARMED;
 	req->vs = vs;
 	req->handle = (uint32_t)handle;
-	req->direct = use_slots(vs);
+	req->direct = listener_uses_slots(vs);
 	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
 	list_append(&l->armed, &req->node);
 	l->armed_count++;
@@ -226,7 +226,7 @@ static unsigned int wanted_requests(const struct vsock *vs)
 	return 0;
 }
 
-static bool is_wanted(const struct vsock *vs)
+bool listener_is_wanted(const struct vsock *vs)
 {
 	const struct epent *e;
 
@@ -239,35 +239,50 @@ static bool is_wanted(const struct vsock *vs)
 	return false;
 }
 
+/* Of either kind. */
+static bool is_in_flight(const struct vsock *vs)
+{
+	return vs->listener->armed_count || vs->rx != SLOT_IDLE;
+}
+
 bool listener_update(struct vsock *vs)
 {
 	struct partition *part = vs->listener->part;
-	bool wanted = is_wanted(vs);
+	bool wanted = listener_is_wanted(vs);
 
-	if (!wanted || (part && part->moved))
+	if (!wanted || (part && part->moved) ||
+	    (vs->listener->armed_count && !listener_takes_ahead(vs->listener)))
 		listener_stop(vs);
 	if (part) {
 		part->moved = false;
 		partition_want(part, wanted);
 	}
-	return !vs->listener->armed_count;
+	return !is_in_flight(vs);
 }
 
-void listener_arm_all(struct thread *th)
+static void arm_ahead(struct listener *l)
+{
+	unsigned int n = wanted_requests(l->vs);
+
+	/* Without memory for a request: with those there are. */
+	while (l->armed_count < n && arm(l->vs))
+		;
+}
+
+void listener_arm_all(struct thread *th, bool sleep)
 {
 	struct list *node;
 
 	for (node = th->listeners.next; node != &th->listeners;
 	     node = node->next) {
 		struct listener *l = list_entry(node, struct listener, node);
-		unsigned int n;
 
-		if (!is_wanted(l->vs))
+		if (!listener_is_wanted(l->vs))
 			continue;
-		n = wanted_requests(l->vs);
-		/* Without memory for a request: with those there are. */
-		while (l->armed_count < n && arm(l->vs))
-			;
+		if (likely(listener_takes_ahead(l)))
+			arm_ahead(l);
+		else
+			listener_poll(l->vs, sleep);
 		if (!l->part)
 			continue;
 		if (partition_is_own(l->part))
@@ -329,9 +344,11 @@ void listener_reported(struct vsock *vs)
 	else if (l->appetite > 1 && l->streak < l->appetite)
 		l->appetite--;
 	l->streak = 0;
+	/* Level: the next wait asks the kernel again. */
+	l->polled &= vs->rx != SLOT_IDLE;
 }
 
-static void copy_name(const struct accept_req *req, struct sockaddr *addr,
+void listener_copy_name(const struct accept_req *req, struct sockaddr *addr,
 		      socklen_t *len)
 {
 	if (!addr || !len)
@@ -340,14 +357,11 @@ static void copy_name(const struct accept_req *req, struct sockaddr *addr,
 	*len = req->len;
 }
 
-static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
+int listener_new_slot(struct vsock *vs, const struct accept_req *req, int fd,
+		      int flags)
 {
-	struct vsock *conn;
-	int fd = fd_reserve();
+	struct vsock *conn = vs_new(vs->th, VS_OPEN, DEPTH_LW, fd);
 
-	if (fd < 0)
-		return fd;
-	conn = vs_new(vs->th, VS_OPEN, DEPTH_LW, fd);
 	if (!conn) {
 		fd_release(fd);
 		return -ENOMEM;
@@ -369,6 +383,13 @@ static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
 	stat_inc(STAT_accepted_lw);
 	trace2(accept, fd, 1);
 	return fd;
+}
+
+static int deliver_lw(struct vsock *vs, struct accept_req *req, int flags)
+{
+	int fd = fd_reserve();
+
+	return fd < 0 ? fd : listener_new_slot(vs, req, fd, flags);
 }
 
 static int deliver_fd(struct vsock *vs, struct accept_req *req, int flags)
@@ -430,7 +451,7 @@ int listener_take(struct vsock *vs, struct sockaddr *addr, socklen_t *len,
 	if (req->result >= 0 && ret < 0)
 		return ret;
 	if (ret >= 0) {
-		copy_name(req, addr, len);
+		listener_copy_name(req, addr, len);
 		l->streak++;
 	}
 	leave_queue(l, req);
@@ -471,17 +492,14 @@ void listener_saw_registered(struct vsock *vs)
 /* The kernel wakes one waiter per connection (poll_exclusive): one that came
  * now may have woken only us. shutdown(SHUT_WR) changes nothing on a listening
  * socket but wakes all who wait on it, in every process (inet_shutdown(),
- * measured on 6.18).
- * LIMIT: only when a listener stops. A process that leaves epoll_wait() with a
- * connection and then waits for a lock that its siblings hold while they wait
- * for theirs keeps what its other listeners' requests got meanwhile. */
+ * measured on 6.18). */
 static void kick_sharers(struct vsock *vs)
 {
 	struct partition *part = vs->listener->part;
 
 	/* Number 0 may be somebody's who knows of no other. */
-	if (!shim_shared || vs->fd < 0 || (part && part->mine > 0) ||
-	    sys_poll_now(vs->fd, POLLIN) <= 0)
+	if (!(shim_shared || vs->listener->shared) || vs->fd < 0 ||
+	    (part && part->mine > 0) || sys_poll_now(vs->fd, POLLIN) <= 0)
 		return;
 	sys_shutdown(vs->fd, SHUT_WR);
 	stat_inc(STAT_listener_kicks);
@@ -508,11 +526,14 @@ void listener_stop(struct vsock *vs)
 	}
 	/* Those of other listeners as well: what came for them meanwhile would
 	 * be in our hands when the program closes them next. */
-	while (vs->listener->armed_count) {
+	while (is_in_flight(vs)) {
+		if (vs->rx == SLOT_ARMED)
+			vs_cancel_rx(vs);
 		listener_hold_all(vs->th);
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
+	vs->listener->polled = false;
 	kick_sharers(vs);
 }
 

@@ -5,7 +5,9 @@
  * Owns: struct listener and its accept requests. Invariants: no more
  * requests wait than connections the program took at its last turn, so that
  * none is left in our hands when it stops listening; a connection that was
- * accepted is delivered by accept() or passed on, never dropped.
+ * accepted is delivered by accept() or passed on, never dropped. Of a listener
+ * that other processes may accept from nothing is taken ahead: it is only
+ * polled (listener_shared.c).
  * Called by: vsock, sock. The socket's lock is held.
  */
 #ifndef SHIM_LISTENER_H
@@ -42,6 +44,9 @@ struct listener {
 	int flags;		/* of the program's last accept4() */
 	struct partition *part;	/* NULL: it is not partitioned */
 	bool stopped;		/* by connect(AF_UNSPEC), till listen() */
+	bool shared;		/* other processes may accept from it */
+	bool polled;		/* ... and its poll found a connection */
+	bool exclusive;		/* ... which wakes one process only */
 };
 
 /* From the pool of epoll entries. */
@@ -56,7 +61,15 @@ static inline bool listener_pending(const struct vsock *vs)
 {
 	const struct listener *l = vs->listener;
 
-	return l && (l->queued || (l->part && l->part->elsewhere));
+	return l && (l->queued || l->polled ||
+		     (l->part && l->part->elsewhere));
+}
+
+/* Has this process a queue of its own, from which it may accept before the
+ * program asks? */
+static inline bool listener_takes_ahead(const struct listener *l)
+{
+	return l->part ? partition_is_own(l->part) : !l->shared;
 }
 
 /* The thread is about to block: what waits to be accepted gets descriptors, so
@@ -71,8 +84,9 @@ void listener_reset_queue(struct vsock *vs);
 bool listener_update(struct vsock *vs);
 
 /* Just before the thread sleeps, and only then: arms what is wanted. What
- * completes is reported by the same epoll_wait(). */
-void listener_arm_all(struct thread *th);
+ * completes is reported by the same epoll_wait(). Without *sleep* it returns
+ * at once. */
+void listener_arm_all(struct thread *th, bool sleep);
 
 /* Before completions are collected in the middle of the program's turn: what
  * others could take is left to them. */
@@ -101,6 +115,30 @@ void listener_give_loose(struct thread *th);
 /* Ends all requests, waking whoever shares the socket for connections that
  * we were woken for (the kernel wakes one waiter per connection). */
 void listener_stop(struct vsock *vs);
+
+/* Is a request wanted: would a set report the listener? */
+bool listener_is_wanted(const struct vsock *vs);
+
+/* The process forks, or another has got the socket. */
+void listener_share_all(struct thread *th);
+
+/* Of what is shared, by the thread that drives it: the poll is armed; those
+ * that would keep a connection from others while the program is busy end; the
+ * poll has completed. */
+void listener_poll(struct vsock *vs, bool sleep);
+void listener_withdraw_all(struct thread *th);
+void listener_polled(struct vsock *vs, const struct chan_event *ev);
+
+/* accept4(2) into a slot: -EOPNOTSUPP when it is to be the system call. */
+long listener_accept_slot(struct vsock *vs, struct sockaddr *addr,
+			  socklen_t *len, int flags);
+
+/* A slot that was accepted becomes a connection with number *fd*. */
+int listener_new_slot(struct vsock *vs, const struct accept_req *req, int fd,
+		      int flags);
+bool listener_uses_slots(const struct vsock *vs);
+void listener_copy_name(const struct accept_req *req, struct sockaddr *addr,
+			socklen_t *len);
 
 /* RLIMIT_NOFILE is another one: requests of the calling thread are made anew.
  * No lock is held. */

@@ -58,6 +58,10 @@ struct partition {
 /* The program called listen() and it succeeded. */
 void partition_listened(int fd, int backlog);
 
+/* Is the listener that of this process alone? It made it, and has not forked
+ * since. */
+bool partition_only_here(int fd);
+
 /* Around fork(): listeners that nobody here waits for are partitioned. In the
  * child nothing is claimed yet. */
 void partition_before_fork(void);

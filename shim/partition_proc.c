@@ -33,6 +33,7 @@ struct note {
 	int fd;
 	int backlog;
 	bool done;
+	bool forked;		/* children have it too */
 	uint64_t cookie;	/* SO_COOKIE: never the same again */
 };
 
@@ -57,7 +58,7 @@ void partition_listened(int fd, int backlog)
 	uint64_t cookie;
 	unsigned int i;
 
-	if (opts.partition == PARTITION_OFF || shim_off)
+	if (shim_off)
 		return;
 	cookie = cookie_of(fd);
 	if (!cookie || !lock_take(&part_lock))
@@ -68,12 +69,26 @@ void partition_listened(int fd, int backlog)
 		if (i == note_count)
 			note_count++;
 		if (notes[i].cookie != cookie)
-			notes[i].done = false;
+			notes[i].done = notes[i].forked = false;
 		notes[i].fd = fd;
 		notes[i].backlog = backlog;
 		notes[i].cookie = cookie;
 	}
 	lock_give(&part_lock);
+}
+
+bool partition_only_here(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	bool only = false;
+	unsigned int i;
+
+	if (!cookie || !lock_take(&part_lock))
+		return false;
+	for (i = 0; i < note_count && !only; i++)
+		only = notes[i].cookie == cookie && !notes[i].forked;
+	lock_give(&part_lock);
+	return only;
 }
 
 /* --- making ---------------------------------------------------------- */
@@ -240,8 +255,11 @@ void partition_before_fork(void)
 
 	if (!lock_take(&part_lock))
 		return;
-	for (i = 0; i < note_count && init_usable(); i++)
-		consider(&notes[i]);
+	for (i = 0; i < note_count; i++) {
+		notes[i].forked = true;
+		if (opts.partition != PARTITION_OFF && init_usable())
+			consider(&notes[i]);
+	}
 }
 
 void partition_after_fork(void)

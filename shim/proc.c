@@ -61,6 +61,8 @@ static void before_fork(void)
 		th = list_entry(node, struct thread, all);
 		if (!lock_take(&th->lock))
 			continue;
+		if (th->ch)
+			listener_share_all(th);
 		if (th == self_thread && th->ch)
 			share_sockets(th);
 	}

@@ -234,6 +234,7 @@ struct thread {
 	bool sending;		/* output is queued and not flushed */
 	bool look_again;	/* the kernel said that there is more, or FIN */
 	bool forked;		/* since its last wait: a child may read now */
+	bool exclusive;		/* a poll may keep connections from others */
 	bool cancelled;		/* pthread_cancel(): to be looked at */
 	pthread_t self;
 };

@@ -58,23 +58,43 @@ SHIM_EXPORT int listen(int fd, int backlog)
 		  plain_listen(fd, backlog));
 }
 
+/* What the program's own socket has, or this process's part of it. */
+static long accept_first(struct vsock *vs, int fd, struct sockaddr *addr,
+			 socklen_t *len, int flags)
+{
+	struct partition *p = vs->listener->part;
+	bool given = vs->depth == DEPTH_GIVEN;
+	long ret = listener_accept_slot(vs, addr, len, flags);
+
+	if (ret != -EOPNOTSUPP)
+		return ret;
+	ret = sys_call4(SYS_accept4, p && !given ? partition_sock(p) : fd,
+			addr, len, flags);
+	if (ret < 0)
+		return ret;
+	if (partition_is_own(p) && !given)
+		partition_took(p);
+	listener_accepted_fd(vs, (int)ret);
+	return ret;
+}
+
 static long accept_now(struct vsock *vs, int fd, struct sockaddr *addr,
 		       socklen_t *len, int flags)
 {
 	struct partition *p = vs->listener->part;
-	long ret;
+	long ret = accept_first(vs, fd, addr, len, flags);
 
+	if (ret != -EAGAIN)
+		return ret;
+	vs->listener->polled = false;
 	if (likely(!p))
-		return sys_call4(SYS_accept4, fd, addr, len, flags);
-	if (vs->depth == DEPTH_GIVEN) {
-		ret = sys_call4(SYS_accept4, fd, addr, len, flags);
-		return ret != -EAGAIN ? ret :
-			partition_accept_native(p, addr, len, flags);
-	}
-	ret = sys_call4(SYS_accept4, partition_sock(p), addr, len, flags);
-	if (ret >= 0 && partition_is_own(p))
-		partition_took(p);
-	return ret != -EAGAIN ? ret : partition_accept(p, addr, len, flags);
+		return ret;
+	ret = vs->depth == DEPTH_GIVEN ?
+		      partition_accept_native(p, addr, len, flags) :
+		      partition_accept(p, addr, len, flags);
+	if (ret >= 0)
+		listener_accepted_fd(vs, (int)ret);
+	return ret;
 }
 
 /* Under load our own queue is never empty: what nobody else serves takes
@@ -116,8 +136,6 @@ static long sock_accept(struct vsock *vs, int fd, struct sockaddr *addr,
 	ret = accept_now(vs, fd, addr, len, flags);
 	if (ret == -EMFILE && entry_make_room())
 		ret = accept_now(vs, fd, addr, len, flags);
-	if (ret >= 0)
-		listener_accepted_fd(vs, (int)ret);
 	return ret;
 }
 

@@ -360,7 +360,7 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	for (node = th->sets.next; node != &th->sets; node = node->next)
 		ep_arm(list_entry(node, struct epset, owned));
 	arm_wake(th);
-	listener_arm_all(th);
+	listener_arm_all(th, timeout_ns != 0);
 	th->turns++;
 	th->sleeping = true;
 	lock_give(&th->lock);
@@ -369,6 +369,8 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	th->sleeping = false;
 	thread_dispatch(th);
 	look_again(th);
+	if (unlikely(th->exclusive))
+		listener_withdraw_all(th);
 	if (unlikely(th->askers)) {
 		update_all(th);
 		thread_served(th);

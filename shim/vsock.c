@@ -481,7 +481,10 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 			close_done(vs, 0);
 		break;
 	case CHAN_OP_POLL:
-		poll_done(vs, ev);
+		if (vs->listener)
+			listener_polled(vs, ev);
+		else
+			poll_done(vs, ev);
 		break;
 	case CHAN_OP_ROOM:
 		room_done(vs);

@@ -134,6 +134,8 @@ static int adopt_socket(struct epset *set, int fd,
 		view_left(fd, LEFT_MEMORY);
 		return -1;
 	}
+	if (life == VS_LISTEN)
+		vs->listener->shared = !partition_only_here(fd);
 	view_sock_open(vs);
 	fd_set_object(fd, vs);
 	stat_inc(STAT_adopted);

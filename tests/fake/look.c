@@ -30,3 +30,9 @@ bool fake_startable(const struct fake_req *req)
 {
 	return req->submitted && !req->linked;
 }
+
+void ring_accept_now(struct ring *r, uint64_t cookie, int fd,
+		     struct sockaddr_storage *addr, socklen_t *len)
+{
+	ring_accept(r, cookie, fd, addr, len, true);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listeners that other processes may accept from: nothing is taken ahead.
+ *
+ * The kernel keeps the connection until the program calls accept(); the ring
+ * only polls the socket, so that whoever comes first has it, and a process that
+ * is busy, waits for a lock or ends has nothing in its hands.
+ * Owns: vs->rx of such a listener: its poll. Invariant: one that wakes this
+ * process alone (EPOLLEXCLUSIVE) is armed only while the thread sleeps in
+ * epoll_wait(), as the kernel's sets pass over those that do not.
+ * Called by: listener, vsock, thread, sock, proc. The socket's lock is held.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "epset.h"
+#include "fdtable.h"
+#include "listener.h"
+#include "thread.h"
+#include "user.h"
+#include "vsock.h"
+
+/* Requests are armed on what was this process's alone and is not any more. */
+static bool share(struct thread *th)
+{
+	struct list *node;
+	bool ahead = false;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
+
+		l->shared = true;
+		if (listener_takes_ahead(l) || !l->armed_count)
+			continue;
+		vs_touch(l->vs);
+		ahead = true;
+	}
+	return ahead;
+}
+
+/* LIMIT: what another thread has armed ends when that turns. */
+void listener_share_all(struct thread *th)
+{
+	if (th != self_thread && share(th))
+		thread_wake(th);
+	while (th == self_thread && share(th)) {
+		listener_hold_all(th);
+		chan_flush_reap(th->ch);
+		thread_dispatch(th);
+	}
+}
+
+/* --- down ------------------------------------------------------------ */
+
+static bool any_edge(const struct vsock *vs)
+{
+	return !ep_all_level(vs);
+}
+
+static bool all_exclusive(const struct vsock *vs)
+{
+	const struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		if (!(e->events & EPOLLEXCLUSIVE))
+			return false;
+	return true;
+}
+
+/* Edge-triggered sets hear of each arrival, once. LIMIT: and so do those with
+ * EPOLLEXCLUSIVE, each of them. */
+void listener_poll(struct vsock *vs, bool sleep)
+{
+	struct listener *l = vs->listener;
+	bool edge = any_edge(vs);
+
+	if (vs->rx != SLOT_IDLE)
+		return;
+	l->polled = false;
+	l->exclusive = !edge && all_exclusive(vs);
+	chan_poll(vs->th->ch, vs->handle, vs_file(vs),
+		  EPOLLIN | (l->exclusive ? EPOLLEXCLUSIVE : 0), edge);
+	vs->rx = SLOT_ARMED;
+	vs->rx_poll = true;
+	if (!l->exclusive)
+		return;
+	vs->th->exclusive = true;
+	if (!sleep)
+		vs_cancel_rx(vs);	/* behind the look it takes */
+}
+
+static bool cancel_exclusive(struct thread *th)
+{
+	struct list *node;
+	bool any = false;
+
+	for (node = th->listeners.next; node != &th->listeners;
+	     node = node->next) {
+		struct listener *l = list_entry(node, struct listener, node);
+
+		if (!l->exclusive || l->vs->rx != SLOT_ARMED)
+			continue;
+		vs_cancel_rx(l->vs);
+		any = true;
+	}
+	return any;
+}
+
+void listener_withdraw_all(struct thread *th)
+{
+	th->exclusive = false;
+	if (!cancel_exclusive(th))
+		return;
+	chan_flush_reap(th->ch);
+	thread_dispatch(th);
+}
+
+/* --- up -------------------------------------------------------------- */
+
+void listener_polled(struct vsock *vs, const struct chan_event *ev)
+{
+	struct listener *l = vs->listener;
+
+	if (!ev->more) {
+		vs->rx = SLOT_IDLE;
+		vs->rx_poll = false;
+	}
+	if (ev->result <= 0)
+		return;
+	if (ev->result & EPOLLIN)
+		l->polled = true;
+	else
+		l->stopped = true;	/* not listening any more */
+	vs->in_edge++;
+}
+
+/* --- accept() -------------------------------------------------------- */
+
+static bool can_name(struct sockaddr *addr, const socklen_t *len)
+{
+	return !addr || (!user_bad(len, sizeof(*len)) && (int)*len >= 0 &&
+			 !user_bad(addr, (size_t)*len));
+}
+
+long listener_accept_slot(struct vsock *vs, struct sockaddr *addr,
+			  socklen_t *len, int flags)
+{
+	struct accept_req req;
+	int fd;
+
+	if (!vs_mine(vs) || vs->depth == DEPTH_GIVEN ||
+	    listener_takes_ahead(vs->listener) || !listener_uses_slots(vs) ||
+	    !can_name(addr, len))
+		return -EOPNOTSUPP;
+	fd = fd_reserve();
+	if (fd < 0)
+		return -EOPNOTSUPP;	/* the kernel says why */
+	req.result = chan_call_accept(vs->th->ch, vs->fd, &req.addr, &req.len);
+	if (req.result < 0) {
+		fd_release(fd);
+		if (req.result != -ENFILE)
+			return req.result;
+		/* The table is full: the next ones get a descriptor. */
+		vs->listener->proven = 0;
+		return -EOPNOTSUPP;
+	}
+	fd = listener_new_slot(vs, &req, fd, flags);
+	if (fd < 0)
+		return fd;
+	listener_copy_name(&req, addr, len);
+	vs->listener->streak++;
+	return fd;
+}
