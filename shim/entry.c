@@ -126,6 +126,7 @@ static void close_given(struct vsock *vs, int fd)
 	leftover_close(vs);
 	fd_set_object(fd, NULL);
 	if (vs->listener && vs->listener->part) {
+		listener_pass_on(vs);
 		partition_closed(vs->listener->part, fd);
 		vs->listener->part = NULL;
 	}

@@ -298,10 +298,12 @@ bool vs_settle(struct vsock *vs)
 }
 
 /* The process is served by the kernel: what waits in queues that it, or
- * nobody, owned is reported by the kernel's sets as well. */
+ * nobody, owned is reported by the kernel's sets as well. One that ends leaves
+ * its siblings as they are. */
 static void give_partition(struct partition *p)
 {
-	partition_share(p);
+	if (!__atomic_load_n(&shim_leaving, __ATOMIC_RELAXED))
+		partition_share(p);
 	partition_leave(p);
 }
 
@@ -309,8 +311,10 @@ static void give_partition(struct partition *p)
  * queued to send goes out first. */
 static bool let_go(struct vsock *vs)
 {
-	if (vs->listener && vs->listener->part)
+	if (vs->listener && vs->listener->part) {
+		listener_pass_on(vs);
 		give_partition(vs->listener->part);
+	}
 	if (vs->lowat > 1)
 		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &vs->lowat,
 			       sizeof(vs->lowat));

@@ -182,6 +182,7 @@ static void end(bool last)
 	write_stats();
 	if (!last)
 		thread_give_all();
+	partition_end();
 }
 
 void init_end(void)

@@ -429,6 +429,7 @@ static void before_pass(const struct msghdr *msg)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			partition_passed(fd);
 			if (fd_lookup(fd, OBJ_PARTITION))
 				partition_pass(fd_object(fd));
 			vs = fd_object(fd) ? entry_lock(fd, &ret) : NULL;
@@ -443,6 +444,8 @@ static void before_pass(const struct msghdr *msg)
 				vs_give_back(vs, STAT_handover_pass);
 			else if (vs->listener->part)
 				partition_pass(vs->listener->part);
+			else
+				listener_share(vs);
 			lock_give(&th->lock);
 		}
 	}

@@ -8,6 +8,7 @@
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
+#include "orphan.h"
 #include "thread.h"
 #include "user.h"
 #include "view.h"
@@ -51,17 +52,22 @@ static void free_req(struct thread *th, struct accept_req *req)
 }
 
 /* What was accepted and can't be delivered any more ends as the kernel ends
- * a connection that is in the queue of a closed listener.
- * LIMIT: so it does where others still listen, who would have been given it by
- * the kernel: a process that stops between the completion and accept(). */
-static void drop_result(struct thread *th, struct accept_req *req)
+ * a connection that is in the queue of a closed listener; but for what a
+ * sibling takes over.
+ * LIMIT: of a listener of which this process had no part and no child or
+ * sibling knew, what is queued when it forks or executes a program is not
+ * theirs. */
+static void end_result(struct thread *th, struct accept_req *req,
+		       struct partition *heirs)
 {
 	static const struct linger rst = { .l_onoff = 1 };
 	int fd = req->result;
 
 	if (fd >= 0 && req->direct)
 		fd = chan_call_install(th->ch, req->result);
-	if (fd >= 0) {
+	if (fd >= 0 && heirs && orphan_give(heirs, fd, &req->addr, req->len)) {
+		sys_close(fd);
+	} else if (fd >= 0) {
 		sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 		sys_close(fd);
 	}
@@ -91,7 +97,7 @@ static void leave_queue(struct listener *l, struct accept_req *req)
 		thread_count_lw(l->vs->th, -1);
 }
 
-void listener_reset_queue(struct vsock *vs)
+static void end_queue(struct vsock *vs, struct partition *heirs)
 {
 	struct listener *l = vs->listener;
 
@@ -101,9 +107,20 @@ void listener_reset_queue(struct vsock *vs)
 		req = list_entry(l->queue.next, struct accept_req, node);
 		leave_queue(l, req);
 		if (vs->th->ch)
-			drop_result(vs->th, req);
+			end_result(vs->th, req, heirs);
 		free_req(vs->th, req);
 	}
+}
+
+void listener_reset_queue(struct vsock *vs)
+{
+	end_queue(vs, NULL);
+}
+
+void listener_pass_on(struct vsock *vs)
+{
+	if (vs->listener->part && vs_mine(vs))
+		end_queue(vs, vs->listener->part);
 }
 
 /* As far as there are numbers. */
@@ -253,6 +270,8 @@ bool listener_update(struct vsock *vs)
 	if (!wanted || (part && part->moved) ||
 	    (vs->listener->armed_count && !listener_takes_ahead(vs->listener)))
 		listener_stop(vs);
+	if (!wanted || !listener_takes_ahead(vs->listener))
+		listener_pass_on(vs);
 	if (part) {
 		part->moved = false;
 		partition_want(part, wanted);
@@ -418,7 +437,7 @@ static int drop_first(struct vsock *vs)
 		return -EFAULT;
 	req = list_entry(vs->listener->queue.next, struct accept_req, node);
 	leave_queue(vs->listener, req);
-	drop_result(vs->th, req);
+	end_result(vs->th, req, NULL);
 	free_req(vs->th, req);
 	vs_touch(vs);
 	return -EFAULT;
@@ -535,6 +554,12 @@ void listener_stop(struct vsock *vs)
 	}
 	vs->listener->polled = false;
 	kick_sharers(vs);
+}
+
+void listener_leave(struct vsock *vs)
+{
+	listener_stop(vs);
+	listener_pass_on(vs);
 }
 
 void listener_limits_changed(void)

@@ -79,6 +79,9 @@ void listener_expose_all(struct thread *th);
 /* The socket stops listening: as the kernel does, resets what waits. */
 void listener_reset_queue(struct vsock *vs);
 
+/* This process takes no more from it: what waits is its siblings'. */
+void listener_pass_on(struct vsock *vs);
+
 /* vs_update()'s part: cancels requests that are not wanted. True when all
  * are idle. */
 bool listener_update(struct vsock *vs);
@@ -116,11 +119,16 @@ void listener_give_loose(struct thread *th);
  * we were woken for (the kernel wakes one waiter per connection). */
 void listener_stop(struct vsock *vs);
 
+/* The process ends, or becomes another program: the same, and what is queued
+ * is passed on. */
+void listener_leave(struct vsock *vs);
+
 /* Is a request wanted: would a set report the listener? */
 bool listener_is_wanted(const struct vsock *vs);
 
-/* The process forks, or another has got the socket. */
+/* The process forks; another has got the socket. */
 void listener_share_all(struct thread *th);
+void listener_share(struct vsock *vs);
 
 /* Of what is shared, by the thread that drives it: the poll is armed; those
  * that would keep a connection from others while the program is busy end; the

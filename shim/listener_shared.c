@@ -51,6 +51,13 @@ void listener_share_all(struct thread *th)
 	}
 }
 
+void listener_share(struct vsock *vs)
+{
+	vs->listener->shared = true;
+	if (!listener_takes_ahead(vs->listener) && vs->listener->armed_count)
+		listener_stop(vs);
+}
+
 /* --- down ------------------------------------------------------------ */
 
 static bool any_edge(const struct vsock *vs)

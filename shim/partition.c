@@ -9,14 +9,16 @@
 #include "fdtable.h"
 #include "init.h"
 #include "listener.h"
+#include "orphan.h"
 #include "partition.h"
 #include "partition_table.h"
 #include "thread.h"
 #include "view.h"
 #include "vsock.h"
 
-/* Events of the watch: a socket's index, this and an owner's index, or that
- * the table has changed. */
+/* Events of the watch: a socket's index, that there are orphans, this and an
+ * owner's index, or that the table has changed. */
+#define WATCH_ORPHANS STEER_PARTS
 #define WATCH_OWNER 0x100
 #define WATCH_TABLE 0x200
 
@@ -186,9 +188,11 @@ void partition_complete(struct partition *p, const struct chan_event *ev)
 long partition_accept(struct partition *p, struct sockaddr *addr,
 		      socklen_t *len, int flags)
 {
+	long ret = p->elsewhere ? orphan_take(p, addr, len, flags) : -EAGAIN;
 	unsigned int i;
-	long ret;
 
+	if (ret != -EAGAIN)
+		return ret;
 	for (i = 0; p->elsewhere && i < p->count; i++) {
 		if (!(p->watched[i / 64] >> (i % 64) & 1))
 			continue;
@@ -273,6 +277,7 @@ static bool open_watch(struct partition *p, struct thread *th)
 		return false;
 	/* Each write is an edge, and nobody reads: all hear of it. */
 	watch_ctl(p, EPOLL_CTL_ADD, p->change, EPOLLIN | EPOLLET, WATCH_TABLE);
+	watch_ctl(p, EPOLL_CTL_ADD, p->orphans[1], EPOLLIN, WATCH_ORPHANS);
 	handle = chan_register(th->ch, p);
 	p->handle = handle > 0 ? (uint32_t)handle : 0;
 	return handle > 0;

@@ -40,6 +40,7 @@ struct partition {
 	int guard;		/* keeps others from joining */
 	int table_fd;
 	int change;		/* eventfd: the table has changed */
+	int orphans[2];		/* a pair of unix sockets (orphan.h) */
 	int watch;		/* epoll set of what is watched, or -1 */
 	int pidfds[STEER_PARTS];	/* of other owners, or -1 */
 	uint32_t owners[STEER_PARTS];	/* ... whose */
@@ -80,8 +81,9 @@ void partition_closed(struct partition *p, int fd);
 void partition_share(struct partition *p);
 void partition_share_all(void);
 
-/* The process ends. */
+/* The process ends: it is nobody's owner; later, it has nothing left. */
 void partition_exit(void);
+void partition_end(void);
 
 /* The socket that requests are armed on; is it ours alone? */
 static inline int partition_sock(const struct partition *p)
@@ -133,8 +135,10 @@ struct partition *partition_new(void);
 void partition_free(struct partition *p);
 void partition_add(struct partition *p);
 
-/* The listener goes to a process that may know nothing of this. */
+/* The listener goes to a process that may know nothing of this; any listener
+ * of this number does. */
 void partition_pass(struct partition *p);
+void partition_passed(int fd);
 
 /* Is any listener of this process partitioned? */
 extern bool partition_any;

@@ -5,7 +5,8 @@
  * environment, which that one removes before the program can see it.
  *
  * Owns: the text of that variable. Called by: proc (execve), init (start).
- * "PID" and for each listener ";FD,REUSEPORT,TABLE,CHANGE,GUARD,CLONE..."
+ * "PID" and for each listener ";FD,REUSEPORT,TABLE,CHANGE,GUARD,ORPHANS,
+ * ORPHANS,CLONE..."
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static void set_cloexec(const struct partition *p, bool on)
 	sys_fcntl(p->table_fd, F_SETFD, on ? FD_CLOEXEC : 0);
 	sys_fcntl(p->change, F_SETFD, on ? FD_CLOEXEC : 0);
 	sys_fcntl(p->guard, F_SETFD, on ? FD_CLOEXEC : 0);
+	sys_fcntl(p->orphans[0], F_SETFD, on ? FD_CLOEXEC : 0);
+	sys_fcntl(p->orphans[1], F_SETFD, on ? FD_CLOEXEC : 0);
 	for (i = 1; i < p->count; i++)
 		sys_fcntl(p->socks[i], F_SETFD, on ? FD_CLOEXEC : 0);
 }
@@ -66,6 +69,8 @@ static void put_listener(struct text *t, struct partition *p)
 	put_number(t, ',', p->table_fd);
 	put_number(t, ',', p->change);
 	put_number(t, ',', p->guard);
+	put_number(t, ',', p->orphans[0]);
+	put_number(t, ',', p->orphans[1]);
 	for (i = 1; i < p->count; i++)
 		put_number(t, ',', p->socks[i]);
 	if (t->at == t->end || flags < 0 || flags & FD_CLOEXEC) {
@@ -137,6 +142,8 @@ static bool take_listener(const char **text, struct partition *p)
 	p->table_fd = take_number(text, ',');
 	p->change = take_number(text, ',');
 	p->guard = take_number(text, ',');
+	p->orphans[0] = take_number(text, ',');
+	p->orphans[1] = take_number(text, ',');
 	for (p->count = 1; **text == ',' && p->count < STEER_PARTS; p->count++)
 		p->socks[p->count] = take_number(text, ',');
 	return listens(p->fd) && p->count > 1 && listens(p->socks[1]) &&
@@ -150,6 +157,8 @@ static void hide_all(struct partition *p)
 	fd_mark_private(p->table_fd);
 	fd_mark_private(p->change);
 	fd_mark_private(p->guard);
+	fd_mark_private(p->orphans[0]);
+	fd_mark_private(p->orphans[1]);
 	for (i = 1; i < p->count; i++)
 		fd_mark_private(p->socks[i]);
 	set_cloexec(p, true);

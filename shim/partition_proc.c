@@ -14,6 +14,7 @@
 #include "config.h"
 #include "fdtable.h"
 #include "init.h"
+#include "orphan.h"
 #include "partition.h"
 #include "partition_table.h"
 
@@ -153,6 +154,7 @@ static void drop_change(struct partition *p)
 {
 	fd_unhide(p->change);
 	sys_close(p->change);
+	orphan_close(p);
 }
 
 /* From what can fail to what is seen. */
@@ -164,7 +166,9 @@ static int make_socks(struct partition *p, int backlog)
 	if (ret < 0)
 		return ret;
 	p->change = clone_hide(sys_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-	ret = p->change < 0 ? p->change : 0;
+	ret = p->change < 0 ? p->change : orphan_open(p);
+	if (ret < 0 && p->change >= 0)
+		drop_change(p);
 	if (!ret) {
 		ret = clone_listener(p->fd, backlog, p->socks + 1,
 				     p->count - 1, &p->guard);
@@ -194,6 +198,7 @@ struct partition *partition_new(void)
 	p->kind = OBJ_PARTITION;
 	p->refs = 1;
 	p->mine = p->table_fd = p->watch = -1;
+	p->orphans[0] = p->orphans[1] = -1;
 	return p;
 }
 
@@ -323,6 +328,14 @@ static void rename_to_other(struct partition *p, int fd)
 			p->fd = p->socks[0] = i;
 }
 
+/* Where nobody else has the clones, what waited there has moved to the
+ * program's own socket; before Linux 7.1 who waits for that is not told
+ * (inet_csk_listen_stop()). shutdown(SHUT_WR) does nothing else there. */
+static void tell_moved(const struct partition *p)
+{
+	sys_shutdown(p->fd, SHUT_WR);
+}
+
 void partition_closed(struct partition *p, int fd)
 {
 	bool last;
@@ -339,10 +352,7 @@ void partition_closed(struct partition *p, int fd)
 	if (!last)
 		return;
 	drop_socks(p);
-	/* Where nobody else has them, what waited there has moved to the
-	 * program's own socket; before Linux 7.1 who waits for that is not
-	 * told (inet_csk_listen_stop()). */
-	sys_shutdown(p->fd, SHUT_WR);
+	tell_moved(p);
 	drop_change(p);
 	table_unload(p, NULL);
 	if (!lock_take(&part_lock))
@@ -370,6 +380,37 @@ void partition_pass(struct partition *p)
 	table_share(p);
 }
 
+void partition_passed(int fd)
+{
+	uint64_t cookie = note_count ? cookie_of(fd) : 0;
+	unsigned int i;
+
+	if (!cookie || !lock_take(&part_lock))
+		return;
+	for (i = 0; i < note_count; i++)
+		if (notes[i].cookie == cookie)
+			notes[i].forked = true;
+	lock_give(&part_lock);
+}
+
+void partition_end(void)
+{
+	struct list *node;
+
+	if (!lock_take(&part_lock))
+		return;
+	for (node = partition_list.next; node != &partition_list;
+	     node = node->next) {
+		struct partition *p = list_entry(node, struct partition, all);
+
+		drop_socks(p);
+		p->count = 1;
+		if (sys_poll_now(p->fd, POLLIN) > 0)
+			tell_moved(p);
+	}
+	lock_give(&part_lock);
+}
+
 void partition_exit(void)
 {
 	struct list *node;
@@ -392,7 +433,7 @@ long partition_accept_native(struct partition *p, struct sockaddr *addr,
 
 	for (i = 1; i < p->table->used && i < p->count && ret == -EAGAIN; i++)
 		ret = sys_call4(SYS_accept4, p->socks[i], addr, len, flags);
-	return ret;
+	return ret != -EAGAIN ? ret : orphan_take(p, addr, len, flags);
 }
 
 void partition_ctl(struct partition *p, int epfd, int op,
@@ -402,6 +443,9 @@ void partition_ctl(struct partition *p, int epfd, int op,
 
 	for (i = 1; p->native && i < p->table->used && i < p->count; i++)
 		sys_epoll_ctl(epfd, op, p->socks[i],
+			      (struct epoll_event *)ev);
+	if (p->native)
+		sys_epoll_ctl(epfd, op, p->orphans[1],
 			      (struct epoll_event *)ev);
 }
 

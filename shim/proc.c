@@ -220,9 +220,11 @@ static void before_program(bool all)
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		struct vsock *vs = list_entry(node, struct vsock, owned);
 
-		next = node->next;
+		next = thread_next_sock(th, node);
 		if (vs->life == VS_OPEN && (all || !vs->cloexec))
 			vs_materialise(vs, STAT_handover_exec);
+		else if (vs->life == VS_LISTEN && !all)
+			listener_leave(vs);
 	}
 	lock_give(&th->lock);
 }

@@ -508,7 +508,7 @@ static void close_all(struct thread *th)
 
 		next = thread_next_sock(th, node);
 		if (vs->life == VS_LISTEN)
-			listener_stop(vs);
+			listener_leave(vs);
 		else if (vs->life == VS_OPEN)
 			vs_close(vs);
 	}

@@ -571,6 +571,7 @@ void vs_close(struct vsock *vs)
 		listener_stop(vs);
 		if (!vs_mine(vs) && vs_wait_accepts(vs) == -EBADF)
 			return;
+		listener_pass_on(vs);
 		close_partition(vs);
 		vs->refs = 0;
 		vs_set_life(vs, VS_CLOSING);
