@@ -265,32 +265,54 @@ static bool has_preload(char *const envp[])
 #define ENVIRON_MAX 1024
 #define EXPORT_MAX 8192
 
-SHIM_EXPORT int execve(const char *path, char *const argv[],
-		       char *const envp[])
-{
-	char *full[ENVIRON_MAX], text[EXPORT_MAX], *handed;
-	bool preload = has_preload(envp);
-	size_t n = 0, i;
-	int ret;
+/* What the next image is told beside what the program tells it. */
+struct next_image {
+	char *environment[ENVIRON_MAX];
+	char text[EXPORT_MAX];
+	char *handed;
+};
 
+/* The environment for it, which is *envp* unless it is this binary. */
+static char *const *environment_for(struct next_image *next, const char *path,
+				    char *const envp[])
+{
+	bool preload = has_preload(envp);
+	char **full = next->environment;
+	size_t n = 0, i;
+
+	next->handed = NULL;
 	before_exec();
 	if (likely(shim_off || (preload && !partition_any) ||
 		   !is_own_binary(path)))
-		return real.execve(path, argv, envp);
-	handed = partition_export(text, sizeof(text));
-	if (preload && !handed)
-		return real.execve(path, argv, envp);
-	if (handed)
-		full[n++] = handed;
+		return envp;
+	next->handed = partition_export(next->text, sizeof(next->text));
+	if (preload && !next->handed)
+		return envp;
+	if (next->handed)
+		full[n++] = next->handed;
 	if (!preload)
 		n += init_environment(full + n, ENVIRON_MAX / 2);
 	for (i = 0; envp && envp[i] && n < ENVIRON_MAX - 1; i++)
 		full[n++] = envp[i];
 	full[n] = NULL;
-	ret = real.execve(path, argv, full);
-	if (handed)
+	return full;
+}
+
+/* There is none after all. */
+static int exec_failed(const struct next_image *next, int ret)
+{
+	if (next->handed)
 		partition_not_exported();
 	return ret;
+}
+
+SHIM_EXPORT int execve(const char *path, char *const argv[],
+		       char *const envp[])
+{
+	struct next_image next;
+
+	envp = environment_for(&next, path, envp);
+	return exec_failed(&next, real.execve(path, argv, envp));
 }
 
 /* The child may write to a connection at once: our output goes first. The
@@ -328,34 +350,63 @@ __attribute__((used)) void *proc_before_vfork(void)
 
 SHIM_EXPORT int execv(const char *path, char *const argv[])
 {
-	before_exec();
-	return real.execv(path, argv);
+	return execve(path, argv, environ);
 }
 
-SHIM_EXPORT int execvp(const char *file, char *const argv[])
+/* Where execvp(3) would find it; libc looks itself once more. */
+static const char *found(const char *file, char *to, size_t size)
 {
-	before_exec();
-	return real.execvp(file, argv);
+	const char *dirs = getenv("PATH"), *end;
+	size_t len = file ? strlen(file) : 0;
+
+	if (!file || strchr(file, '/'))
+		return file;
+	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
+		end = strchrnul(dirs, ':');
+		if ((size_t)(end - dirs) + len + 2 > size)
+			continue;
+		memcpy(to, dirs, (size_t)(end - dirs));
+		to[end - dirs] = '/';
+		memcpy(to + (end - dirs) + 1, file, len + 1);
+		if (!sys_call3(SYS_faccessat, AT_FDCWD, to, X_OK))
+			return to;
+	}
+	return NULL;
 }
 
 SHIM_EXPORT int execvpe(const char *file, char *const argv[],
 			char *const envp[])
 {
-	before_exec();
-	return real.execvpe(file, argv, envp);
+	struct next_image next;
+	char path[PATH_MAX];
+
+	envp = environment_for(&next, found(file, path, sizeof(path)), envp);
+	return exec_failed(&next, real.execvpe(file, argv, envp));
+}
+
+SHIM_EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
 }
 
 SHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	before_exec();
-	return real.fexecve(fd, argv, envp);
+	struct next_image next;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	envp = environment_for(&next, path, envp);
+	return exec_failed(&next, real.fexecve(fd, argv, envp));
 }
 
+/* LIMIT: by a directory's descriptor, a program's next image is not told. */
 SHIM_EXPORT int execveat(int fd, const char *path, char *const argv[],
 			 char *const envp[], int flags)
 {
-	before_exec();
-	return real.execveat(fd, path, argv, envp, flags);
+	struct next_image next;
+
+	envp = environment_for(&next, fd == AT_FDCWD ? path : NULL, envp);
+	return exec_failed(&next, real.execveat(fd, path, argv, envp, flags));
 }
 
 /* The list forms become vectors on the stack: after vfork() no allocation. */
