@@ -164,11 +164,6 @@ SHIM_EXPORT int sem_clockwait(sem_t *sem, clockid_t clock,
 	AFTER_FLUSH(real.sem_clockwait(sem, clock, until));
 }
 
-SHIM_EXPORT int flock(int fd, int operation)
-{
-	AFTER_FLUSH(real.flock(fd, operation));
-}
-
 SHIM_EXPORT int posix_spawn(pid_t *pid, const char *path,
 			    const posix_spawn_file_actions_t *actions,
 			    const posix_spawnattr_t *attr, char *const argv[],
@@ -204,16 +199,6 @@ SHIM_EXPORT int pclose(FILE *stream)
 	AFTER_FLUSH(real.pclose(stream));
 }
 
-SHIM_EXPORT int lockf(int fd, int cmd, off_t len)
-{
-	AFTER_FLUSH(real.lockf(fd, cmd, len));
-}
-
-SHIM_EXPORT int lockf64(int fd, int cmd, off64_t len)
-{
-	AFTER_FLUSH(real.lockf64(fd, cmd, len));
-}
-
 /* On a socket the kernel says EINVAL. */
 SHIM_EXPORT int fsync(int fd)
 {
@@ -231,11 +216,6 @@ SHIM_EXPORT ssize_t msgrcv(int id, void *msg, size_t size, long type,
 			   int flags)
 {
 	AFTER_FLUSH(real.msgrcv(id, msg, size, type, flags));
-}
-
-SHIM_EXPORT int semop(int id, struct sembuf *ops, size_t count)
-{
-	AFTER_FLUSH(real.semop(id, ops, count));
 }
 
 SHIM_EXPORT ssize_t mq_receive(mqd_t mq, char *msg, size_t size,

@@ -15,6 +15,7 @@
 #include "handover.h"
 #include "listener.h"
 #include "rx.h"
+#include "turns.h"
 #include "tx.h"
 #include "user.h"
 #include "vsock.h"
@@ -357,6 +358,19 @@ static long fcntl_number(int fd, int cmd, long arg)
 	}
 }
 
+static bool is_lock(int cmd)
+{
+	return cmd == F_SETLK || cmd == F_SETLKW || cmd == F_OFD_SETLK ||
+	       cmd == F_OFD_SETLKW;
+}
+
+static void before_lock(int cmd, const void *lock)
+{
+	turns_note_lock(cmd, lock);
+	if (cmd == F_SETLKW || cmd == F_OFD_SETLKW)
+		thread_before_block();
+}
+
 /* Every command takes at most one argument of a register's size. */
 #define FCNTL_BODY(libc)                                                  \
 	va_list ap;                                                       \
@@ -368,8 +382,8 @@ static long fcntl_number(int fd, int cmd, long arg)
 	if (unlikely(fd_object(fd) || cmd == F_DUPFD ||                   \
 		     cmd == F_DUPFD_CLOEXEC))                             \
 		ret = fcntl_number(fd, cmd, (long)arg);                   \
-	else if (unlikely(cmd == F_SETLKW || cmd == F_OFD_SETLKW))        \
-		thread_before_block();                                    \
+	else if (unlikely(cmd >= F_SETLK && is_lock(cmd)))                \
+		before_lock(cmd, arg);                                    \
 	if (ret != SHIM_PASS)                                             \
 		return (int)shim_return(ret);                             \
 	return libc(fd, cmd, arg)

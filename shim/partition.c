@@ -13,6 +13,7 @@
 #include "partition.h"
 #include "partition_table.h"
 #include "thread.h"
+#include "turns.h"
 #include "view.h"
 #include "vsock.h"
 
@@ -144,6 +145,8 @@ static void scan(struct partition *p)
 
 void partition_arm(struct partition *p)
 {
+	if (unlikely(turns_taken()))
+		table_share(p);
 	if (p->armed || p->elsewhere || p->watch < 0 || !p->handle)
 		return;
 	p->armed = true;
@@ -303,7 +306,7 @@ void partition_adopt(struct partition *p, struct vsock *vs)
 	/* LIMIT: a process that has threads when it first waits shares the
 	 * listener, and so do the others of its server from then on: a
 	 * thread that waits for it as well makes it the kernel's. */
-	if (!open_watch(p, vs->th) || !__libc_single_threaded)
+	if (!open_watch(p, vs->th) || !__libc_single_threaded || turns_taken())
 		table_share(p);
 	view_partition_open(p);
 	if (p->watch >= 0)

@@ -17,6 +17,7 @@
 #include "orphan.h"
 #include "partition.h"
 #include "partition_table.h"
+#include "turns.h"
 
 /* Twice as many as CPUs: the workers of a server and those that follow them
  * at a reload. */
@@ -113,6 +114,8 @@ static int process_allows(void)
 	struct rlimit lim;
 	int pidfd;
 
+	if (turns_taken())
+		return -EDEADLK;
 	if (sys_prlimit(RLIMIT_NOFILE, NULL, &lim) < 0)
 		return -EMFILE;
 	if (lim.rlim_cur == lim.rlim_max && lim.rlim_cur < LIMIT_MIN)
@@ -303,6 +306,7 @@ void partition_forked(void)
 	struct list *node;
 
 	part_lock = (struct lock){ 0 };
+	turns_forked();
 	for (node = partition_list.next; node != &partition_list;
 	     node = node->next)
 		forget_process(list_entry(node, struct partition, all));
