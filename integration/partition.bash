@@ -23,13 +23,6 @@ part_env() {
 	mp_with "MEGAPIPE_PARTITION=$MP_STEP"
 }
 
-# What is known to lose a connection now and then, and is no LIMIT to accept:
-# run at length (make check-partition), told here.
-known_loss() {
-	[[ $MP_MODE == plain || $MP_MODE == refused || -n ${MP_RELOADS:-} ]] ||
-		skip "known: $1; make check-partition runs it"
-}
-
 # part_start MODE[/STEP] WORKERS [LISTEN]: nginx that says who answers.
 part_start() {
 	part_env "$1"
@@ -86,25 +79,8 @@ loss_stop() {
 	return $status
 }
 
-# loss_end NAME: not one connection may be lost or have waited long, but for
-# the LIMIT in shim/listener.c: a process that stops listening resets what its
-# ring accepted and it has not taken. `make check-partition` allows none.
-loss_end() {
-	loss_stop "$1" && loss_complete "$MP_DIR/$1.out" && return
-	loss_is_limit "$MP_DIR/$1.out"
-}
-
-loss_is_limit() {
-	local reset started answered
-	[[ $MP_MODE == on || $MP_MODE == off ]] && [[ -z ${MP_RELOADS:-} ]] ||
-		return 1
-	reset=$(loss_count reset "$1")
-	started=$(loss_count started "$1")
-	answered=$(loss_count answered "$1")
-	((reset <= 3 && answered + reset == started)) &&
-		(($(loss_count late "$1") == 0)) || return 1
-	echo "# LIMIT: $reset of $started reset when a process stopped listening" >&3
-}
+# loss_end NAME: not one connection may be lost or have waited long.
+loss_end() { loss_stop "$1" && loss_complete "$MP_DIR/$1.out"; }
 
 # Who began has an answer, or was in the hands of a worker that was killed.
 loss_complete() {

@@ -70,8 +70,6 @@ only_worker_is_not() {
 haproxy_reload() {
 	local i worker=none
 	part_env "$1"
-	[[ $2 == 1 ]] ||
-		known_loss "a reload of threads left connections unanswered once"
 	haproxy_conf "$2"
 	server haproxy -W -f "$MP_DIR/server/haproxy.cfg"
 	wait_for 15 only_worker_is_not none
@@ -164,7 +162,6 @@ gunicorn_workers() {
 uwsgi_workers() {
 	[[ -x /usr/bin/uwsgi ]] || skip "no uwsgi"
 	part_env "$1"
-	known_loss "what the ring accepted ahead is reset when a process ends"
 	wsgi_app
 	server /usr/bin/uwsgi --plugin python3 --master --processes 3 \
 		--http-socket "127.0.0.1:$NGX_PORT" --wsgi-file app.py \
@@ -223,3 +220,4 @@ prefork_renewed() {
 @test "on: gunicorn, gthread" { gunicorn_workers on gthread 4; }
 @test "plain: uwsgi" { uwsgi_workers plain; }
 @test "on: uwsgi" { uwsgi_workers on; }
+@test "off: uwsgi" { uwsgi_workers off; }

@@ -87,9 +87,6 @@ apache() {
 	"$2" server >&2
 }
 
-# With two listeners its children take turns at waiting, by a lock of their own.
-takes_turns() { skip "LIMIT: processes that lock each other out of accepting"; }
-
 squid() {
 	local PORT TLS
 	backend
@@ -221,8 +218,12 @@ stunnel_session() {
 @test "refused: apache, event" { need apache2; as_plain refused apache event silent_verify; }
 
 @test "plain: apache, worker" { need apache2; as_plain plain apache worker silent_verify; }
-@test "on: apache, worker" { need apache2; takes_turns; as_plain on apache worker silent_verify; }
-@test "off: apache, worker" { need apache2; takes_turns; as_plain off apache worker silent_verify; }
+@test "on: apache, worker" { need apache2; as_plain on apache worker silent_verify; }
+@test "off: apache, worker" { need apache2; as_plain off apache worker silent_verify; }
+
+@test "plain: apache, prefork" { need apache2; as_plain plain apache prefork silent_verify; }
+@test "on: apache, prefork" { need apache2; as_plain on apache prefork silent_verify; }
+@test "off: apache, prefork" { need apache2; as_plain off apache prefork silent_verify; }
 
 @test "plain: squid" { need squid; as_plain plain squid; }
 @test "on: squid" { need squid; as_plain on squid; }
