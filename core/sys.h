@@ -10,6 +10,8 @@
 #define MP_SYS_H
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -128,6 +130,17 @@ static inline int sys_getsockopt(int fd, int level, int name, void *val,
 {
 	return (int)sys_call6(SYS_getsockopt, fd, level, name, (long)val,
 			      (long)len, 0);
+}
+
+/* The first byte of TCP_INFO is tcpi_state (tcp(7)), and only a TCP socket
+ * answers: -1 for others. */
+static inline int sys_tcp_state(int fd)
+{
+	uint8_t state = 0;
+	socklen_t len = sizeof(state);
+
+	return sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ?
+		       -1 : state;
 }
 
 static inline int sys_setsockopt(int fd, int level, int name, const void *val,

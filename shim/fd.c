@@ -4,7 +4,6 @@
  * Owns: nothing. Threads: any.
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -125,23 +124,13 @@ static long dup_socket(struct vsock *vs, int fd, long copy(int, int, int),
 	return ret;
 }
 
-/* Two numbers of a connection that is not ours: if one became ours, what is
- * read ahead for it would be missing under the other. Listeners may. */
+/* Two numbers of a connection that is not ours. */
 static int note_copy(int fd, int copy)
 {
-	uint8_t state = 0;
-	socklen_t len = sizeof(state);
-
-	if (copy < 0 || fd >= FD_TABLE_MAX || copy >= FD_TABLE_MAX ||
-	    shim_off || !shim_alive || entry_foreign_process() ||
-	    sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ||
-	    state == TCP_LISTEN)
+	if (copy < 0 || shim_off || !shim_alive || entry_foreign_process())
 		return copy;
-	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN) ||
-	    fd_lookup(fd, OBJ_INHERITED))
-		fd_mark_plain(fd);
-	if (!fd_object(copy))
-		fd_mark_plain(copy);
+	if (fd_mark_kernels(fd))
+		fd_mark_kernels(copy);
 	return copy;
 }
 

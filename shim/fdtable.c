@@ -42,6 +42,21 @@ void fd_mark_plain(int fd)
 							 &plain_object);
 }
 
+bool fd_mark_kernels(int fd)
+{
+	int state;
+
+	if (fd < 0 || fd >= FD_TABLE_MAX)
+		return false;
+	state = sys_tcp_state(fd);
+	if (state < 0 || state == TCP_LISTEN)
+		return false;
+	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN) ||
+	    fd_lookup(fd, OBJ_INHERITED))
+		fd_mark_plain(fd);
+	return true;
+}
+
 /* One for each number of sets: the last for more than are counted. */
 #define KEPT_COUNT 8
 

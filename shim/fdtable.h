@@ -44,6 +44,11 @@ static inline void fd_set_object(int fd, void *object)
 /* The number carries a socket that was given back to the kernel. */
 void fd_mark_plain(int fd);
 
+/* A connection that must not become ours, as the number is one of several, here
+ * or in another process: what is read ahead for it would be missing under the
+ * others. True if it is one; listeners may. */
+bool fd_mark_kernels(int fd);
+
 /* A set of the kernel's watches the TCP socket on this number, or one fewer:
  * while any does no other set takes it, which would read ahead what that one
  * should report. */

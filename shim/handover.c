@@ -468,3 +468,14 @@ int vs_give_back(struct vsock *vs, enum stat_id reason)
 	/* In a hurry it may be given and not gone: no step is left. */
 	return ret || vs->depth == DEPTH_GIVEN ? ret : 0;
 }
+
+long vs_given_error(struct vsock *vs)
+{
+	long ret;
+
+	if (likely(vs->depth != DEPTH_GIVEN || !vs->err))
+		return 0;
+	ret = -vs_take_error(vs);
+	vs_settle(vs);
+	return ret;
+}

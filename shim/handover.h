@@ -45,6 +45,11 @@ int vs_give_now(struct vsock *vs, enum stat_id reason);
 /* Of a given socket: ends it here when nothing is left. True: *vs* is gone. */
 bool vs_settle(struct vsock *vs);
 
+/* The error that a receive of ours met before the socket was given back, which
+ * the kernel has told: -errno for this call, 0 when there is none. *vs* may be
+ * gone then. */
+long vs_given_error(struct vsock *vs);
+
 /* Of a given socket whose receive is still in its owner's ring: until it has
  * ended there, what it brings must be read first. 0, -EBADF when *vs* is gone
  * meanwhile, -EBUSY. Gives up the lock. */

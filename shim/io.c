@@ -12,6 +12,7 @@
 #include "epset.h"
 #include "handover.h"
 #include "listener.h"
+#include "pass.h"
 #include "rx.h"
 #include "thread.h"
 #include "tx.h"
@@ -216,10 +217,20 @@ static long recv_msg(struct vsock *vs, struct msghdr *msg, int flags)
 	return ret;
 }
 
+static ssize_t recvmsg_other(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t ret;
+
+	entry_before_block(fd);
+	ret = real.recvmsg(fd, msg, flags);
+	if (ret >= 0)
+		pass_after(msg);
+	return ret;
+}
+
 SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	SHIM_CALL(fd, recv_msg(vs, msg, flags),
-		  (entry_before_block(fd), real.recvmsg(fd, msg, flags)));
+	SHIM_CALL(fd, recv_msg(vs, msg, flags), recvmsg_other(fd, msg, flags));
 }
 
 /* What is left of the time, which is looked at between two messages only.
@@ -273,11 +284,21 @@ static long recv_mmsg(struct vsock *vs, struct mmsghdr *msgs,
 	return i ? (long)i : ret;
 }
 
+static int recvmmsg_other(int fd, struct mmsghdr *msgs, unsigned int count,
+			  int flags, struct timespec *timeout)
+{
+	int i, ret = real.recvmmsg(fd, msgs, count, flags, timeout);
+
+	for (i = 0; i < ret; i++)
+		pass_after(&msgs[i].msg_hdr);
+	return ret;
+}
+
 SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 			 int flags, struct timespec *timeout)
 {
 	SHIM_CALL(fd, recv_mmsg(vs, msgs, count, flags, timeout),
-		  real.recvmmsg(fd, msgs, count, flags, timeout));
+		  recvmmsg_other(fd, msgs, count, flags, timeout));
 }
 
 /* --- sending --------------------------------------------------------- */
@@ -304,7 +325,10 @@ static long io_send(struct vsock *vs, const struct iovec *iov, size_t count,
 		    int flags)
 {
 	bool wait = !vs->nonblock && !(flags & MSG_DONTWAIT);
+	long ret = vs_given_error(vs);
 
+	if (unlikely(ret))
+		return ret;
 	if (unlikely(vs->depth == DEPTH_GIVEN && !vs->th->sleeping))
 		tx_push(vs);
 	if (vs->listener || !tx_is_ours(vs) ||
@@ -408,52 +432,9 @@ static long send_msg(struct vsock *vs, const struct msghdr *msg, int flags)
 			   false);
 }
 
-/* Descriptors of ours that are about to be passed to another process. */
-static void before_pass(const struct msghdr *msg)
-{
-	struct cmsghdr *c;
-
-	if (user_bad(msg, sizeof(*msg)) || likely(!msg->msg_controllen) ||
-	    user_bad(msg->msg_control, msg->msg_controllen))
-		return;
-	for (c = CMSG_FIRSTHDR(msg); c;
-	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-		size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (i = 0; i < n; i++) {
-			struct vsock *vs;
-			struct thread *th;
-			long ret;
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			partition_passed(fd);
-			if (fd_lookup(fd, OBJ_PARTITION))
-				partition_pass(fd_object(fd));
-			vs = fd_object(fd) ? entry_lock(fd, &ret) : NULL;
-			if (!vs)
-				continue;
-			th = vs->th;
-			/* A receive in the ring of another thread would take
-			 * what the receiver should read. */
-			if (!vs->listener && !vs_mine(vs))
-				vs_give_now(vs, STAT_handover_pass);
-			else if (!vs->listener)
-				vs_give_back(vs, STAT_handover_pass);
-			else if (vs->listener->part)
-				partition_pass(vs->listener->part);
-			else
-				listener_share(vs);
-			lock_give(&th->lock);
-		}
-	}
-}
-
 SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	before_pass(msg);
+	pass_before(msg);
 	SHIM_SEND(fd, flags, send_msg(vs, msg, flags),
 		  real.sendmsg(fd, msg, flags));
 }
@@ -492,11 +473,22 @@ static long send_mmsg(struct vsock *vs, struct mmsghdr *msgs,
 	return i ? (long)i : ret;
 }
 
+static int sendmmsg_other(int fd, struct mmsghdr *msgs, unsigned int count,
+			  int flags)
+{
+	unsigned int i;
+
+	for (i = 0; i < count && i < IOV_MAX &&
+	     !user_bad(&msgs[i], sizeof(msgs[i])); i++)
+		pass_before(&msgs[i].msg_hdr);
+	return real.sendmmsg(fd, msgs, count, flags);
+}
+
 SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
 			 int flags)
 {
 	SHIM_SEND(fd, flags, send_mmsg(vs, msgs, count, flags),
-		  real.sendmmsg(fd, msgs, count, flags));
+		  sendmmsg_other(fd, msgs, count, flags));
 }
 
 /* --- files ----------------------------------------------------------- */
@@ -505,8 +497,10 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int count,
  * go from the page cache, after it. */
 static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 {
-	long ret;
+	long ret = vs_given_error(vs);
 
+	if (unlikely(ret))
+		return ret;
 	if (vs->listener || !tx_is_ours(vs) || len > SSIZE_MAX)
 		return SHIM_PASS;
 	ret = tx_put_file(vs, in_fd, offset, len);
@@ -544,55 +538,4 @@ SHIM_EXPORT ssize_t sendfile64(int fd, int in_fd, off64_t *offset, size_t len)
 {
 	SHIM_SEND(fd, 0, io_sendfile(vs, in_fd, (off_t *)offset, len),
 		  real.sendfile64(fd, in_fd, offset, len));
-}
-
-/* Bytes that were read ahead go into the pipe by write(). */
-static long splice_queued(struct vsock *vs, int out_fd, size_t len)
-{
-	char buf[CHAN_BUFFER_SIZE];
-	struct iovec iov = { buf, len < sizeof(buf) ? len : sizeof(buf) };
-	long ret = rx_take(vs, &iov, 1, MSG_PEEK);
-
-	if (ret > 0)
-		ret = sys_write(out_fd, buf, (size_t)ret);
-	if (ret <= 0)
-		return ret;
-	iov.iov_len = (size_t)ret;
-	rx_take(vs, &iov, 1, 0);
-	return ret;
-}
-
-/* splice() moves pages: what we have not read is the kernel's from here on. */
-static long before_splice(int fd, int out_fd, size_t len)
-{
-	struct vsock *vs;
-	struct thread *th;
-	long ret;
-
-	if (likely(!fd_object(fd)))
-		return SHIM_PASS;
-	vs = entry_lock(fd, &ret);
-	if (!vs)
-		return ret;
-	th = vs->th;
-	ret = SHIM_PASS;
-	if (out_fd >= 0 && vs->rx_bytes && len)
-		ret = splice_queued(vs, out_fd, len);
-	else if (!vs->listener && vs->depth != DEPTH_GIVEN)
-		vs_give_back(vs, STAT_handover_call);
-	lock_give(&th->lock);
-	return ret;
-}
-
-SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
-			   off64_t *out_off, size_t len, unsigned int flags)
-{
-	long ret = before_splice(in_fd, in_off || fd_object(out_fd) ? -1 :
-							     out_fd, len);
-
-	if (ret == SHIM_PASS)
-		ret = before_splice(out_fd, -1, 0);
-	if (ret != SHIM_PASS)
-		return shim_return(ret);
-	return real.splice(in_fd, in_off, out_fd, out_off, len, flags);
 }

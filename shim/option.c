@@ -313,8 +313,9 @@ long option_get(struct vsock *vs, int level, int name, void *val,
 		return need_descriptor(vs);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		ret = vs_take_error(vs);
-		if (ret)
-			return give_int(ret, val, len);
+		if (!ret)
+			ret = vs_ask_error(vs);
+		return give_int(ret, val, len);
 	}
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT && vs->lowat > 1)
 		return give_int((int)vs->lowat, val, len);

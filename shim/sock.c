@@ -265,13 +265,19 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 	return 0;
 }
 
+/* A connection of which only the receiving side is shut is the kernel's, as in
+ * sock_shutdown(); the other shutdowns show in its state. */
 static int plain_shutdown(int fd, int how)
 {
 	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	int ret;
 
 	if (unlikely(p) && (how == SHUT_RD || how == SHUT_RDWR))
 		partition_stop(p);
-	return real.shutdown(fd, how);
+	ret = real.shutdown(fd, how);
+	if (!ret && how == SHUT_RD && !shim_off && !entry_vfork_child())
+		fd_mark_kernels(fd);
+	return ret;
 }
 
 SHIM_EXPORT int shutdown(int fd, int how)

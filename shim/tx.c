@@ -173,6 +173,21 @@ uint32_t tx_unsent(struct vsock *vs)
 	return vs->tx_bytes;
 }
 
+/* A send that fails as the program has shut that side: a reset that came and
+ * that nobody has met comes first (sk_stream_error()). */
+static int unmet_error(struct vsock *vs)
+{
+	int err = 0;
+
+	if (vs_mine(vs))
+		thread_reap_now(vs->th);
+	if (vs->err)
+		err = vs_take_error(vs);
+	else if (!vs->reset && (vs_mine(vs) || vs->depth != DEPTH_LW))
+		err = vs_ask_error(vs);
+	return err ? -err : -EPIPE;
+}
+
 /* 0 when sending is possible, or what send() says. */
 static int send_error(struct vsock *vs)
 {
@@ -180,9 +195,9 @@ static int send_error(struct vsock *vs)
 
 	if (err)
 		return -err;
-	if (vs->shut_wr || vs->reset || vs->refused)
-		return -EPIPE;
-	return 0;
+	if (likely(!vs->shut_wr && !vs->reset && !vs->refused))
+		return 0;
+	return vs->shut_wr ? unmet_error(vs) : -EPIPE;
 }
 
 static size_t room_left(const struct vsock *vs)

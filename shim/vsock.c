@@ -399,7 +399,7 @@ static void recv_done(struct vsock *vs, const struct chan_event *ev)
 	switch (ev->result) {
 	case 0:
 		vs->eof = true;
-		vs->in_edge++;
+		vs->in_edge += !vs->refused;	/* told as a hang-up */
 		break;
 	case -ENOBUFS:
 		/* Back-pressure, not an error: again when buffers are back. */
@@ -516,36 +516,6 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 	if (vs->life == VS_CLOSING)
 		thread_set_sending(vs->th, true);
 	ep_notify(vs);
-}
-
-/* A poll told of an error that the kernel still holds. */
-static void fetch_error(struct vsock *vs)
-{
-	int err = 0;
-	socklen_t len = sizeof(err);
-
-	if (vs->depth != DEPTH_LW)
-		sys_getsockopt(vs->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	else if (vs_mine(vs) && chan_caps(vs->th->ch)->sockopt)
-		chan_call_getsockopt(vs->th->ch, vs_file(vs), SO_ERROR, &err,
-				     sizeof(err));
-	else
-		return;
-	vs->kernel_err = false;
-	vs->reset = true;
-	vs->err = err;
-}
-
-int vs_take_error(struct vsock *vs)
-{
-	int err;
-
-	if (vs->kernel_err && !vs->err)
-		fetch_error(vs);
-	err = vs->err;
-	vs->err = 0;
-	vs->polled &= (uint8_t)~EPOLLERR;
-	return err;
 }
 
 /* --- close ----------------------------------------------------------- */

@@ -71,6 +71,9 @@ void vs_put(struct vsock *vs);
 /* The error for the next call (> 0) is taken; 0 when there is none. */
 int vs_take_error(struct vsock *vs);
 
+/* The same, when that said 0: the kernel may have one that nobody has met. */
+int vs_ask_error(struct vsock *vs);
+
 /* Everything that the kernel has is ours, nothing is in flight: waits for
  * the recv request to end. Only for the owner's thread. */
 void vs_quiesce_rx(struct vsock *vs);

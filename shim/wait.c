@@ -57,17 +57,6 @@ SHIM_EXPORT int epoll_create1(int flags)
 
 /* --- adoption -------------------------------------------------------- */
 
-/* The first byte of TCP_INFO is tcpi_state (tcp(7)), and only a TCP socket
- * answers: -1 for others. */
-static int tcp_state(int fd)
-{
-	uint8_t state = 0;
-	socklen_t len = sizeof(state);
-
-	return sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 ?
-		       -1 : state;
-}
-
 /* What a descriptor would be: a listening or connected, non-blocking TCP
  * socket. */
 static bool is_candidate(int fd, int state, enum vs_life *life)
@@ -108,7 +97,7 @@ static int adopt_socket(struct epset *set, int fd,
 		return -1;
 	if (fd_object(fd) != (void *)part || fd < 0 || fd >= FD_TABLE_MAX)
 		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
-	state = tcp_state(fd);
+	state = sys_tcp_state(fd);
 	if (set->plain || ev->events & ~OUR_EVENTS) {
 		view_left(fd, set->plain ? LEFT_SET : LEFT_EVENTS);
 		return state < 0 ? 0 : -1;
@@ -176,7 +165,7 @@ static bool is_claimable(int fd)
 
 	return (unlikely(part) ? part->kept == 1 && !part->native :
 				 fd_is_kept_once(fd)) &&
-	       is_candidate(fd, tcp_state(fd), &life);
+	       is_candidate(fd, sys_tcp_state(fd), &life);
 }
 
 /* A one-shot entry that fired in the kernel's set must not be armed again. */
@@ -297,7 +286,7 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) &&
 	    !ep_bad_exclusive(op, ev))
 		taken = set->th ? adopt(set, fd, ev) :
-			tcp_state(fd) < 0 ? 0 : -1;
+			sys_tcp_state(fd) < 0 ? 0 : -1;
 	if (taken == 1) {
 		thread_wake(set->th);
 		return 0;
