@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "entry.h"
 #include "epset.h"
 #include "fdtable.h"
 #include "handover.h"
@@ -347,15 +348,8 @@ bool vs_give_step(struct vsock *vs)
 	}
 	if (vs->rx == SLOT_ARMED)
 		vs_quiesce_rx(vs);
-	if (vs->rx != SLOT_IDLE)
-		return false;
-	if (vs->hurry)
-		return let_go(vs);
-	if (vs->tx != SLOT_IDLE || vs->options || vs->tx_bytes)
-		return false;
-	if (vs->shut_pending)
-		vs_finish_shutdown(vs);
-	return leftover_any(vs) ? false : let_go(vs);
+	/* Not when all is read and sent: nobody would watch it meanwhile. */
+	return vs->rx == SLOT_IDLE && let_go(vs);
 }
 
 void vs_given_update(struct vsock *vs)
@@ -465,7 +459,7 @@ int vs_give_back(struct vsock *vs, enum stat_id reason)
 	}
 	vs_quiesce(vs);
 	ret = vs_give_step(vs);
-	/* In a hurry it may be given and not gone: no step is left. */
+	/* It may be given and not gone: no step is left. */
 	return ret || vs->depth == DEPTH_GIVEN ? ret : 0;
 }
 
@@ -478,4 +472,22 @@ long vs_given_error(struct vsock *vs)
 	ret = -vs_take_error(vs);
 	vs_settle(vs);
 	return ret;
+}
+
+long vs_end_receive(struct vsock *vs)
+{
+	int ret;
+
+	if (likely(vs->rx == SLOT_IDLE))
+		return 0;
+	if (vs_mine(vs)) {
+		vs_quiesce_rx(vs);
+		return 0;
+	}
+	ret = vs_wait_rx(vs);
+	if (ret)
+		return ret == -EBADF ? SHIM_PASS : -EAGAIN;
+	if (vs->rx != SLOT_IDLE && vs->th->ch)
+		thread_dispatch(vs->th);
+	return 0;
 }

@@ -24,8 +24,9 @@ void vs_materialise_all(struct thread *th, enum stat_id reason);
  * in the receive queue: false when output could not all go out now. */
 bool vs_quiesce(struct vsock *vs);
 
-/* Gives it back for good. When output is queued or bytes were read ahead it
- * happens when they are gone; until then the channel goes on with just that.
+/* Gives it back for good. While output is queued or bytes that were read ahead
+ * are left it is the kernel's and not yet gone (leftover.h). A listener is
+ * given when what it accepted is taken.
  * 1 when *vs* is gone, 0 when steps are left (vs_update() takes them), or
  * -errno when there is no descriptor to be had. */
 int vs_give_back(struct vsock *vs, enum stat_id reason);
@@ -49,6 +50,11 @@ bool vs_settle(struct vsock *vs);
  * the kernel has told: -errno for this call, 0 when there is none. *vs* may be
  * gone then. */
 long vs_given_error(struct vsock *vs);
+
+/* A receive of a given socket is still in its owner's ring, and may take bytes
+ * at any time while the owner is there: those come first. 0, or what the call
+ * returns, SHIM_PASS when *vs* is gone. Gives up the lock. */
+long vs_end_receive(struct vsock *vs);
 
 /* Of a given socket whose receive is still in its owner's ring: until it has
  * ended there, what it brings must be read first. 0, -EBADF when *vs* is gone

@@ -21,32 +21,11 @@
 
 /* --- receiving ------------------------------------------------------- */
 
-/* A receive of a socket that was given back is still in its owner's ring, and
- * may take bytes at any time while the owner is there: those come first. 0, or
- * what the call returns. */
-static long before_given(struct vsock *vs)
-{
-	int ret;
-
-	if (likely(vs->rx == SLOT_IDLE))
-		return 0;
-	if (vs_mine(vs)) {
-		vs_quiesce_rx(vs);
-		return 0;
-	}
-	ret = vs_wait_rx(vs);
-	if (ret)
-		return ret == -EBADF ? SHIM_PASS : -EAGAIN;
-	if (vs->rx != SLOT_IDLE && vs->th->ch)
-		thread_dispatch(vs->th);
-	return 0;
-}
-
 /* The bytes of a socket that was given back, until they are gone. */
 static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
 		       int flags)
 {
-	long ret = before_given(vs);
+	long ret = vs_end_receive(vs);
 
 	if (ret)
 		return ret;

@@ -347,6 +347,25 @@ void leftover_show(struct vsock *vs)
 	}
 }
 
+void leftover_room(struct vsock *vs)
+{
+	struct leftover *l = vs->left;
+	unsigned int i;
+
+	for (i = 0; l && i < l->count; i++) {
+		struct watch *w = &l->watch[i];
+
+		if (!(w->ev.events & EPOLLET) ||
+		    !(w->ev.events & WRITE_EVENTS) || !in_kernels_set(w) ||
+		    (w->ev.events & EPOLLONESHOT &&
+		     !leftover_is_armed(w->epfd, w->key)))
+			continue;
+		if (w->teller == KERNEL)
+			put(w->epfd, w->key, &w->ev);
+		tell(vs, w);
+	}
+}
+
 /* A one-shot entry that the stand-in has not fired waits again. */
 static void restore(struct watch *w)
 {

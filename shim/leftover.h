@@ -27,6 +27,10 @@ int leftover_ctl(struct vsock *vs, int epfd, int op, int fd,
  * was outside its ring, and found a receive that had begun meanwhile. */
 void leftover_show(struct vsock *vs);
 
+/* Up: our queue has room again after it had none: an edge, which the kernel,
+ * whose buffer may have had room since long, does not tell. */
+void leftover_room(struct vsock *vs);
+
 /* An entry of number *fd*, which may be closed and a copy open, moves into a
  * kernel's set. A one-shot entry that has *fired* is in none until epoll_ctl()
  * arms it again (the kernel has no such entry: an added one reports HUP). */

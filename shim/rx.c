@@ -296,7 +296,7 @@ static bool may_go_on(const struct vsock *vs, bool frozen)
 {
 	if (unlikely(vs->depth == DEPTH_GIVEN))
 		return vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
-		       !vs->shut_rd && !vs->err;
+		       !vs->err;
 	return vs->rx_more && (frozen || may_read_directly(vs));
 }
 

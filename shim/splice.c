@@ -3,10 +3,16 @@
  * Entry point: splice(), from a socket into a pipe and back.
  * Owns: nothing. Threads: any.
  */
+#include <errno.h>
+
 #include "entry.h"
 #include "handover.h"
 #include "rx.h"
+#include "tx.h"
 #include "vsock.h"
+
+/* In place of the other descriptor, for the side that is written to. */
+#define WRITTEN_TO (-2)
 
 /* Bytes that were read ahead go into the pipe by write(). */
 static long splice_queued(struct vsock *vs, int out_fd, size_t len)
@@ -24,26 +30,60 @@ static long splice_queued(struct vsock *vs, int out_fd, size_t len)
 	return ret;
 }
 
-/* splice() moves pages: what we have not read is the kernel's from here on. A
- * receive that was under way brings its bytes first. */
-static long splice_socket(struct vsock *vs, int fd, int out_fd, size_t len)
+/* splice() moves pages: the socket is the kernel's from here on. False when
+ * nothing of it is left here. */
+static bool give(struct vsock *vs, int fd)
 {
-	bool queued = out_fd >= 0 && len;
+	if (vs->depth == DEPTH_GIVEN)
+		return true;
+	if (!vs_mine(vs))
+		vs_give_now(vs, STAT_handover_call);
+	else if (vs_give_back(vs, STAT_handover_call) == 1)
+		return false;
+	return fd_object(fd) == (void *)vs;
+}
 
-	if (vs->listener)
+/* A receive that was under way brings its bytes first. */
+static long splice_from(struct vsock *vs, int fd, int out_fd, size_t len)
+{
+	long ret;
+
+	if (vs->listener || out_fd < 0 || !len)
 		return SHIM_PASS;
-	if (vs->depth != DEPTH_GIVEN && !(queued && vs->rx_bytes) &&
-	    (vs_give_back(vs, STAT_handover_call) == 1 ||
-	     fd_object(fd) != (void *)vs))
-		return SHIM_PASS;
-	if (queued && vs->rx_bytes)
+	if (vs->rx_bytes)
 		return splice_queued(vs, out_fd, len);
-	if (unlikely(vs->err)) {
-		vs_touch(vs);		/* it can go now */
-		return vs->depth == DEPTH_GIVEN ? vs_given_error(vs) :
-						  -vs_take_error(vs);
+	if (!give(vs, fd))
+		return SHIM_PASS;
+	ret = vs_end_receive(vs);
+	if (ret)
+		return ret;
+	if (vs->rx_bytes)
+		return splice_queued(vs, out_fd, len);
+	ret = vs_given_error(vs);
+	return ret ? ret : SHIM_PASS;
+}
+
+/* What is queued goes first. */
+static long splice_to(struct vsock *vs, int fd)
+{
+	long ret = 0;
+
+	if (vs->listener || !give(vs, fd))
+		return SHIM_PASS;
+	while (!ret && tx_is_ours(vs)) {
+		if (!vs->th->sleeping)
+			tx_push(vs);
+		if (!tx_is_ours(vs))
+			break;
+		vs->no_space = true;
+		if (vs->nonblock || !vs_mine(vs))
+			ret = -EAGAIN;
+		else
+			thread_wait(vs->th, -1, NULL);
 	}
-	return SHIM_PASS;
+	if (!ret)
+		ret = vs_given_error(vs);
+	return ret ? ret : SHIM_PASS;
 }
 
 static long before_splice(int fd, int out_fd, size_t len)
@@ -58,9 +98,9 @@ static long before_splice(int fd, int out_fd, size_t len)
 	if (!vs)
 		return ret;
 	th = vs->th;
-	ret = splice_socket(vs, fd, out_fd, len);
-	lock_give(&th->lock);
-	return ret;
+	ret = out_fd == WRITTEN_TO ? splice_to(vs, fd) :
+				     splice_from(vs, fd, out_fd, len);
+	return entry_leave(th, vs, fd, ret);
 }
 
 SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
@@ -70,7 +110,7 @@ SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
 							     out_fd, len);
 
 	if (ret == SHIM_PASS)
-		ret = before_splice(out_fd, -1, 0);
+		ret = before_splice(out_fd, WRITTEN_TO, 0);
 	if (ret != SHIM_PASS)
 		return shim_return(ret);
 	return real.splice(in_fd, in_off, out_fd, out_off, len, flags);

@@ -462,6 +462,8 @@ static bool is_plain_end(const struct vsock *vs, const struct chan_event *ev)
 
 void vs_complete(struct vsock *vs, const struct chan_event *ev)
 {
+	uint32_t drained = vs->out_edge;
+
 	if (likely(is_plain_end(vs, ev))) {
 		vs->tx = SLOT_IDLE;
 		tx_done(vs, ev->result);
@@ -506,6 +508,8 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 	}
 	if (unlikely(vs->depth == DEPTH_GIVEN && vs->life != VS_CLOSING)) {
 		leftover_show(vs);
+		if (vs->out_edge != drained)
+			leftover_room(vs);
 		thread_served(vs->th);
 		if (vs != vs->th->busy && vs_settle(vs))
 			return;
