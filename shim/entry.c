@@ -156,6 +156,13 @@ static void close_given(struct vsock *vs, int fd)
 	vs_put(vs);
 }
 
+/* Its thread may be blocked for long: the peer hears of the end now. */
+static void give_from_blocked(struct vsock *vs)
+{
+	if (unlikely(vs_is_left(vs)) && !vs->listener)
+		vs_give_now(vs, STAT_handover_thread);
+}
+
 /* The number is gone; what was sent on it is not. */
 long entry_close(struct vsock *vs, int fd)
 {
@@ -167,9 +174,7 @@ long entry_close(struct vsock *vs, int fd)
 		leftover_rename(vs, fd);
 		return SHIM_PASS;
 	}
-	/* Its thread may be blocked for long: the peer hears of it now. */
-	if (unlikely(vs_is_left(vs)) && !vs->listener)
-		vs_give_now(vs, STAT_handover_thread);
+	give_from_blocked(vs);
 	if (fd_object(fd) != (void *)vs) {
 		fd_set_object(fd, NULL);
 		return SHIM_PASS;
@@ -204,6 +209,12 @@ long entry_close(struct vsock *vs, int fd)
 
 void entry_replace(struct vsock *vs, int fd)
 {
+	if (vs->refs == 1)
+		give_from_blocked(vs);
+	if (fd_object(fd) != (void *)vs) {
+		fd_set_object(fd, NULL);
+		return;
+	}
 	if (vs->refs > 1 || vs->depth == DEPTH_GIVEN) {
 		entry_close(vs, fd);
 		return;

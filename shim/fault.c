@@ -7,7 +7,6 @@
  */
 #include "epset.h"
 #include "handover.h"
-#include "ready.h"
 #include "vsock.h"
 
 /* SO_ERROR of the kernel: the error, which is taken there; 0 when there is
@@ -29,20 +28,25 @@ static int kernel_error(struct vsock *vs)
 	return err;
 }
 
-/* An error that was taken from the kernel is not told to a receive any more.
- * Most end the connection, but there are soft ones: what is the case is asked.
- * Bytes that came before it can still be read. */
-static void note_hangup(struct vsock *vs)
+void vs_refuse(struct vsock *vs)
 {
-	int now = vs_materialise(vs, STAT_mat_option) ? 0 :
-			  sys_poll_now(vs->fd, POLLRDHUP);
-
-	if (now < 0 || !(now & POLLHUP) || vs->refused)
+	if (vs->refused || vs->reset)
 		return;
 	vs->refused = true;
-	vs->polled |= ready_pack((uint32_t)now & (EPOLLRDHUP | EPOLLHUP));
 	vs->in_edge++;
+	vs->out_edge++;
 	ep_notify(vs);
+}
+
+/* Most errors end the connection, but there are soft ones: what is the case is
+ * asked. */
+void vs_note_error(struct vsock *vs)
+{
+	int now = vs_materialise(vs, STAT_mat_option) ? 0 :
+			  sys_poll_now(vs->fd, 0);
+
+	if (now > 0 && now & POLLHUP)
+		vs_refuse(vs);
 }
 
 int vs_take_error(struct vsock *vs)
@@ -61,6 +65,6 @@ int vs_ask_error(struct vsock *vs)
 	int err = kernel_error(vs);
 
 	if (unlikely(err))
-		note_hangup(vs);
+		vs_note_error(vs);
 	return err;
 }

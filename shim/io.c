@@ -495,6 +495,8 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 	vs->held = false;
 	ret = sys_call4(SYS_sendfile, vs->fd, in_fd, offset, len);
 	tx_took_much(vs);
+	if (ret == -ECONNRESET || ret == -EPIPE)
+		vs_note_error(vs);
 	if (ret != -EAGAIN && (ret < 0 || (size_t)ret == len))
 		return ret;
 	/* Short: the file ended, or the kernel's buffer is full. When it has

@@ -287,12 +287,31 @@ bool leftover_keeps(const struct vsock *vs)
 	return false;
 }
 
+/* A file's number as the kernel shows it. */
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+
+	return sys_call3(SYS_fstat, fd, &st, 0) < 0 ? 0 : st.st_ino;
+}
+
+/* Is it the line of the file on *tfd*? One that was there before may live on
+ * under a copy. */
+static bool is_line_of(const char *line, uint64_t inode)
+{
+	char *p = strstr(line, "ino:");
+
+	return !p || strtoull(p + 4, NULL, 16) == inode;
+}
+
 /* Has a one-shot entry not fired yet? The kernel shows what each waits for
- * (fs/eventpoll.c, ep_show_fdinfo()): "tfd: 7 events: 40000000 ...". In a set
- * so large that it is not found: it has, as programs read when told to. */
+ * (fs/eventpoll.c, ep_show_fdinfo()): "tfd: 7 events: 40000000 data: 2a  pos:0
+ * ino:1c1f sdev:8". In a set so large that it is not found: it has, as
+ * programs read when told to. */
 bool leftover_is_armed(int epfd, int tfd)
 {
 	static const char path[] = "/proc/thread-self/fdinfo/";
+	uint64_t inode = inode_of(tfd);
 	char name[64], buf[8192];
 	char *p, *end;
 	int fd, n, i = sizeof(name) - 1;
@@ -311,7 +330,7 @@ bool leftover_is_armed(int epfd, int tfd)
 	buf[n > 0 ? n : 0] = '\0';
 	for (p = buf; (p = strstr(p, "tfd:")); p = end) {
 		end = p + 4;
-		if (strtol(end, &end, 10) != tfd)
+		if (strtol(end, &end, 10) != tfd || !is_line_of(end, inode))
 			continue;
 		p = strstr(end, "events:");
 		return p && strtoul(p + 7, &end, 16) & ~(unsigned long)MODES;
@@ -394,6 +413,10 @@ void leftover_close(struct vsock *vs)
 	unsigned int i;
 
 	for (i = 0; l && i < l->count; i++) {
+		if (vs->shared) {
+			restore(&l->watch[i]);
+			continue;
+		}
 		take_out(l->watch[i].epfd, l->watch[i].key);
 		dismiss(&l->watch[i]);
 	}

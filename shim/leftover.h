@@ -51,7 +51,8 @@ bool leftover_is_armed(int epfd, int tfd);
 void leftover_read(struct vsock *vs);
 
 /* The last number is closed: it leaves the sets now, although requests of its
- * old owner may hold the file for longer. */
+ * old owner may hold the file for longer. One that others have too stays in
+ * them, as in the kernel. */
 void leftover_close(struct vsock *vs);
 
 /* Forgets it; the sets, which a parent may share, are left as they are. */

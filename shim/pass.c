@@ -46,6 +46,8 @@ static void pass_number(int fd)
 			vs_give_back(vs, STAT_handover_pass);
 		else
 			vs_give_now(vs, STAT_handover_pass);
+		if (fd_object(fd) == (void *)vs)
+			vs->shared = true;
 	}
 	lock_give(&th->lock);
 }

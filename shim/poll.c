@@ -29,15 +29,15 @@ static bool is_kernels(const struct vsock *vs)
 	return vs->depth == DEPTH_GIVEN && !leftover_any(vs);
 }
 
-/* Another thread's facts may be old, and those of a socket on its way back
- * stand still; the kernel has what is not in memory. Room is what our queue
+/* Another thread's facts may be old, and those of a socket on its way back or
+ * of which nothing is received now (after a fork) stand still; the kernel has what is not in memory. Room is what our queue
  * says. */
 static int ready_now(const struct vsock *vs)
 {
 	int mask = (int)vs_ready(vs), now = 0;
 
-	if ((!vs_mine(vs) || vs->giving) && vs->depth != DEPTH_LW &&
-	    !vs->listener)
+	if ((!vs_mine(vs) || vs->giving || vs->rx == SLOT_IDLE) &&
+	    vs->depth != DEPTH_LW && !vs->listener)
 		now = sys_poll_now(vs->fd, POLLIN | POLLRDNORM | POLLRDHUP);
 	return now > 0 ? mask | now : mask;
 }

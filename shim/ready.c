@@ -14,8 +14,9 @@ static bool has_room(const struct vsock *vs)
 
 uint32_t vs_ready(const struct vsock *vs)
 {
-	bool rd_shut = vs->eof || vs->shut_rd || vs->reset;
-	bool wr_shut = vs->shut_wr || vs->reset;
+	bool ended = vs->reset || vs->refused;
+	bool rd_shut = vs->eof || vs->shut_rd || ended;
+	bool wr_shut = vs->shut_wr || ended;
 	uint32_t mask = 0;
 
 	if (vs->life == VS_LISTEN && vs->listener->stopped)

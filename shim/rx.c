@@ -253,8 +253,15 @@ static bool may_read_for_owner(struct vsock *vs)
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
-	ssize_t ret = -vs_take_error(vs);
+	ssize_t ret;
 
+	/* A send has met the error; what came before it is read first. */
+	if (unlikely(vs->refused && vs->err) && may_read_directly(vs)) {
+		ret = take_direct(vs, iov, count, 0, flags);
+		if (ret > 0)
+			return ret;
+	}
+	ret = -vs_take_error(vs);
 	if (ret)
 		return ret;
 	if (vs->eof || vs->reset || vs->shut_rd) {
@@ -290,14 +297,23 @@ static size_t take_more(struct vsock *vs, const struct iovec *iov,
 	return 0;
 }
 
+/* The requests of another thread's socket stand still, as it can't enter its
+ * ring while we hold its lock. */
+static bool owner_is_out(const struct vsock *vs)
+{
+	return !vs_mine(vs) && !vs->th->sleeping;
+}
+
 /* More is in the kernel, or may be, and no request of ours waits for it. Of
  * another thread's socket rx_take() has asked whether its owner is frozen. */
 static bool may_go_on(const struct vsock *vs, bool frozen)
 {
 	if (unlikely(vs->depth == DEPTH_GIVEN))
-		return vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
-		       !vs->err;
-	return vs->rx_more && (frozen || may_read_directly(vs));
+		return (vs->rx == SLOT_IDLE || owner_is_out(vs)) && !vs->eof && !vs->reset &&
+		       (!vs->err || vs->refused);
+	/* After a fork nothing is received ahead. */
+	return (vs->rx_more || unlikely(vs->shared && vs->th->forked)) &&
+	       (frozen || may_read_directly(vs));
 }
 
 /* A program that asks for so much, and a buffer was full: the next bytes are
@@ -338,7 +354,8 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 
 	if (flags & MSG_PEEK && vs->rx_bytes < want)
 		gather(vs);
-	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof && !vs->err)
+	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof &&
+		 (!vs->err || vs->refused))
 		pull(vs);
 	else if (likely(vs_mine(vs)))
 		reap_more(vs, want);

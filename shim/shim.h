@@ -121,9 +121,9 @@ struct vsock {
 	bool more;			/* last send said MSG_MORE */
 	bool held;			/* sent with MSG_MORE: may wait */
 	bool rst_close;			/* unread data at close: RST */
-	bool shared;			/* a child has it too: no RST */
+	bool shared;			/* others have it too: no RST */
 	bool accepted;			/* through a listener of ours */
-	bool refused;			/* sends fail with EPIPE from now on */
+	bool refused;			/* ended, though not all is received */
 	bool kernel_err;		/* the kernel holds an error for us */
 	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
 	uint8_t giving;			/* 1 + enum stat_id of a handover */

@@ -303,7 +303,7 @@ static long sock_getpeername(struct vsock *vs, struct sockaddr *addr,
 	if (vs->depth != DEPTH_LW || !vs->peer_len || user_bad(addr, 1) ||
 	    user_bad(len, sizeof(*len)))
 		return SHIM_PASS;
-	if (vs->reset || (vs->eof && vs->shut_wr)) {
+	if (vs->reset || vs->refused || (vs->eof && vs->shut_wr)) {
 		long ret = vs_materialise(vs, STAT_mat_name);
 
 		return ret ? ret : SHIM_PASS;

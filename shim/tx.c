@@ -183,7 +183,7 @@ static int unmet_error(struct vsock *vs)
 		thread_reap_now(vs->th);
 	if (vs->err)
 		err = vs_take_error(vs);
-	else if (!vs->reset && (vs_mine(vs) || vs->depth != DEPTH_LW))
+	else if (!vs->reset && !vs->refused && (vs_mine(vs) || vs->depth != DEPTH_LW))
 		err = vs_ask_error(vs);
 	return err ? -err : -EPIPE;
 }
@@ -244,11 +244,8 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (ret < 0 && ret != -EAGAIN) {
-		if (ret != -EFAULT && ret != -EINVAL) {
-			vs->reset = true;
-			vs->in_edge++;
-			ep_notify(vs);
-		}
+		if (ret != -EFAULT && ret != -EINVAL)
+			vs_note_error(vs);
 		return ret;
 	}
 	if (ret > 0) {
@@ -491,12 +488,10 @@ void tx_done(struct vsock *vs, int result)
 	} else if (result != -ECANCELED && result != -EAGAIN &&
 		   result != -EINTR) {
 		tx_free(vs);
-		vs->reset = true;
 		/* EPIPE means that the error itself was reported before. */
 		if (result != -EPIPE)
 			vs->err = -result;
-		vs->in_edge++;
-		vs->out_edge++;
+		vs_refuse(vs);
 	}
 	room_again(vs);
 }

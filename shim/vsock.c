@@ -134,7 +134,7 @@ static bool wants_recv(const struct vsock *vs)
 static bool wants_hangup(const struct vsock *vs)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && !vs->polled &&
+	       vs->depth != DEPTH_GIVEN && !vs->polled && !vs->refused &&
 	       vs->rx_bytes >= vs_rx_limit(vs);
 }
 

@@ -74,6 +74,12 @@ int vs_take_error(struct vsock *vs);
 /* The same, when that said 0: the kernel may have one that nobody has met. */
 int vs_ask_error(struct vsock *vs);
 
+/* An error was taken from the kernel, by another way than a receive, which is
+ * not told of it any more: the connection has ended, but bytes that came before
+ * can still be read. The second asks whether it has ended. */
+void vs_refuse(struct vsock *vs);
+void vs_note_error(struct vsock *vs);
+
 /* Everything that the kernel has is ours, nothing is in flight: waits for
  * the recv request to end. Only for the owner's thread. */
 void vs_quiesce_rx(struct vsock *vs);
