@@ -105,13 +105,17 @@ static int other_number(const struct vsock *vs, int fd)
 static void end_connection(const struct vsock *vs, int fd, bool unread)
 {
 	static const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct linger linger = { 0 };
+	socklen_t len = sizeof(linger);
 	int left = 0;
 
 	if (vs->shared || vs->listener)
 		return;
 	sys_call3(SYS_ioctl, fd, FIONREAD, &left);
-	/* As tcp_close(): a reset when something was not read. */
-	if (unread || left > 0)
+	sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len);
+	/* As tcp_close(): a reset when something was not read, or if it was
+	 * asked for. */
+	if (unread || left > 0 || (linger.l_onoff && !linger.l_linger))
 		sys_call3(SYS_connect, fd, &none, sizeof(none));
 	else
 		sys_shutdown(fd, SHUT_RDWR);

@@ -33,7 +33,7 @@ static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (vs->rx_bytes)
 		ret = rx_take(vs, iov, count, flags);
 	else if (vs->err)
-		ret = -vs_take_error(vs);
+		ret = rx_before_error(vs, iov, count, flags);
 	else if (vs->rx != SLOT_IDLE &&
 		 (vs->nonblock || flags & MSG_DONTWAIT))
 		/* The owner can't enter its ring while we hold its lock. */
@@ -51,21 +51,26 @@ static bool recv_needs_kernel(const struct vsock *vs, int flags)
 	       !vs->eof && !vs->err && !vs->reset;
 }
 
+/* On its way back: the rest of the way is gone now, as what is here is not all
+ * that there is to read. False: it is the kernel's. */
+static bool given_rest(struct vsock *vs)
+{
+	int fd = vs->fd;
+
+	vs_give_now(vs, (enum stat_id)(vs->giving - 1));
+	return fd_object(fd) == (void *)vs;
+}
+
 static long io_recv(struct vsock *vs, const struct iovec *iov, size_t count,
 		    int flags)
 {
 	if (vs->listener)
 		return SHIM_PASS;
+	if (unlikely(vs->giving) && vs->depth != DEPTH_GIVEN &&
+	    !given_rest(vs))
+		return SHIM_PASS;
 	if (vs->depth == DEPTH_GIVEN)
 		return recv_given(vs, iov, count, flags);
-	/* On its way back, and its owner elsewhere: nothing of it is here. */
-	if (unlikely(vs->giving && !vs_mine(vs)) && !vs->rx_bytes &&
-	    vs->depth != DEPTH_LW && !vs->eof && !vs->err)
-		return SHIM_PASS;
-	/* The last byte that was here is read: the rest is the kernel's. */
-	if (unlikely(vs->giving) && vs_mine(vs) && !vs->rx_bytes && !vs->err &&
-	    vs_give_back(vs, STAT_handover_call) == 1)
-		return SHIM_PASS;
 	if (unlikely(recv_needs_kernel(vs, flags))) {
 		vs_give_back(vs, STAT_handover_blocking);
 		return SHIM_PASS;

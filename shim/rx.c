@@ -250,17 +250,26 @@ static bool may_read_for_owner(struct vsock *vs)
 	return owner_is_frozen(vs) && !vs->rx_bytes && !vs->err;
 }
 
+ssize_t rx_before_error(struct vsock *vs, const struct iovec *iov, size_t count,
+			int flags)
+{
+	ssize_t ret;
+
+	if (vs->refused) {
+		ret = take_direct(vs, iov, count, 0, flags);
+		if (ret > 0)
+			return ret;
+	}
+	return -vs_take_error(vs);
+}
+
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
 	ssize_t ret;
 
-	/* A send has met the error; what came before it is read first. */
-	if (unlikely(vs->refused && vs->err) && may_read_directly(vs)) {
-		ret = take_direct(vs, iov, count, 0, flags);
-		if (ret > 0)
-			return ret;
-	}
+	if (unlikely(vs->err) && may_read_directly(vs))
+		return rx_before_error(vs, iov, count, flags);
 	ret = -vs_take_error(vs);
 	if (ret)
 		return ret;
