@@ -49,6 +49,25 @@ static void share_sockets(struct thread *th)
 	vs_materialise_all(th, STAT_mat_fork);
 }
 
+/* What is queued for sockets of another thread: the child's bytes come after
+ * it. Nobody arms anything while we hold the lock. */
+static void push_output(struct thread *th)
+{
+	struct list *node;
+
+	if (!th->ch)
+		return;
+	if (!th->sleeping)
+		thread_dispatch(th);
+	for (node = th->socks.next; node != &th->socks; node = node->next) {
+		struct vsock *vs = list_entry(node, struct vsock, owned);
+
+		if (vs->tx_bytes && vs->depth != DEPTH_LW &&
+		    vs->life == VS_OPEN)
+			tx_push(vs);
+	}
+}
+
 static void before_fork(void)
 {
 	struct list *node;
@@ -65,6 +84,8 @@ static void before_fork(void)
 			listener_share_all(th);
 		if (th == self_thread && th->ch)
 			share_sockets(th);
+		else
+			push_output(th);
 	}
 	partition_before_fork();
 }

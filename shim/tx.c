@@ -290,7 +290,9 @@ static void note_queued(struct vsock *vs, int flags)
 	vs->outlived = true;
 	thread_set_sending(vs->th, true);
 	vs_touch(vs);
-	if (!vs_mine(vs))
+	if (unlikely(vs_is_left(vs)))
+		tx_push(vs);
+	else if (!vs_mine(vs))
 		thread_wake(vs->th);
 	/* A request is counted once: what is added to it rides along. Much of
 	 * it goes at once, while it is in the cache, and its memory is used

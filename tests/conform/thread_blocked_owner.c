@@ -99,6 +99,26 @@ static void t_closes_unread(struct fix *f)
 	f->fd = -1;
 }
 
+/* A reset, as it was asked for; and the number is taken by another file. */
+static void *closes_linger(void *arg)
+{
+	struct linger rst = { .l_onoff = 1 };
+	struct fix *f = arg;
+	char byte;
+
+	MUST(setsockopt(f->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst)));
+	CHECK_EQ(dup2(f->lfd, f->fd), f->fd);
+	CHECK_ERRNO(recv(f->peer, &byte, 1, 0), ECONNRESET);
+	MUST(close(f->fd));
+	return NULL;
+}
+
+static void t_closes_linger(struct fix *f)
+{
+	blocked(f, closes_linger);
+	f->fd = -1;
+}
+
 static void *polls(void *arg)
 {
 	struct fix *f = arg;
@@ -209,6 +229,7 @@ static const struct net_case cases[] = {
 	{ "shuts down", t_shuts, BOTH },
 	{ "closes", t_closes, BOTH },
 	{ "closes with bytes unread", t_closes_unread, BOTH },
+	{ "replaces it by another, with SO_LINGER", t_closes_linger, BOTH },
 	{ "polls", t_polls, BOTH },
 	{ "adds it to a set of its own", t_own_set, BOTH },
 	{ "accepts what was waiting", t_accepts, BOTH | NOCONN },

@@ -22,6 +22,7 @@ static struct {
 	unsigned long cut;	/* fewer bytes than were there */
 	unsigned long again;	/* an edge that was reported before */
 	unsigned long parts;	/* an event in pieces, or twice */
+	unsigned long untold;	/* room that was told of before is not again */
 	unsigned long unknown;	/* a call that did not know of a reset yet */
 } odd;
 
@@ -205,8 +206,9 @@ static void op_dup(struct conn *c)
 
 	if (c->fd[!from] >= 0)
 		return;
-	/* LIMIT: bytes that were read ahead do not travel. */
-	if (how == 4 && (unread(c) || c->error || draw(3)))
+	/* LIMIT: bytes that were read ahead do not travel, and what another
+	 * thread passes ends when the thread of its set is back. */
+	if (how == 4 && (unread(c) || c->error || draw(3) || w.threads))
 		how = 0;
 	switch (how) {
 	case 0:

@@ -160,19 +160,18 @@ static void world_close(void)
 static void run_world(unsigned long seed)
 {
 	pthread_t thread;
-	bool threads;
 	int i;
 
 	model_seed(seed);
 	alarm(60);
 	worlds++;
 	world_open();
-	threads = !draw(3);
+	w.threads = !draw(3);
 	stop = false;
-	if (threads)
+	if (w.threads)
 		MUST(-pthread_create(&thread, NULL, helper, NULL));
 	for (i = 0; i < OPS; i++) {
-		if (!threads || draw(4)) {
+		if (!w.threads || draw(4)) {
 			one_call();
 			continue;
 		}
@@ -182,7 +181,7 @@ static void run_world(unsigned long seed)
 			;
 	}
 	world_close();
-	if (threads) {
+	if (w.threads) {
 		stop = true;
 		sem_post(&begin);
 		pthread_join(thread, NULL);
@@ -218,12 +217,14 @@ int main(int argc, char **argv)
 		run_world(seed++);
 	while (time(NULL) < until);
 	printf("%lu worlds, %lu calls, %lu late, %lu cut, %lu again, "
-	       "%lu in parts, %lu unknown\n", worlds, calls, odd.late,
-	       odd.cut, odd.again, odd.parts, odd.unknown);
+	       "%lu in parts, %lu untold, %lu unknown\n", worlds, calls,
+	       odd.late, odd.cut, odd.again, odd.parts, odd.untold,
+	       odd.unknown);
 	bad |= too_many("late", odd.late, 1000);
 	bad |= too_many("cut short", odd.cut, 100);
 	bad |= too_many("told again", odd.again, 100);
 	bad |= too_many("in parts", odd.parts, 300);
+	bad |= too_many("not told again", odd.untold, 300);
 	bad |= too_many("not known yet", odd.unknown, 300);
 	return bad;
 }
