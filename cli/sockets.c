@@ -170,6 +170,9 @@ static const char *reason_text(uint32_t reason)
 		return "left by MEGAPIPE_LISTEN";
 	case LEFT_MEMORY:
 		return "no memory for it";
+	case LEFT_FEW:
+		return "its set has no listener and few connections "
+		       "(MEGAPIPE_MIN_CONNECTIONS)";
 	}
 	return reason < STAT_MAX ? stat_helps[reason] : "unknown";
 }

@@ -96,6 +96,7 @@ enum region_reason {
 	LEFT_SET,		/* added to a set that is the kernel's */
 	LEFT_RULE,		/* left by MEGAPIPE_LISTEN */
 	LEFT_MEMORY,		/* no memory for it */
+	LEFT_FEW,		/* in a set with too little for a channel */
 };
 
 /* The last one of each number, at number % REGION_LEFT. */

@@ -299,6 +299,9 @@ no_stats() {
 @test "malformed: MEGAPIPE_LINGER_MS=soon" {
 	malformed MEGAPIPE_LINGER_MS soon
 }
+@test "malformed: MEGAPIPE_MIN_CONNECTIONS=0" {
+	malformed MEGAPIPE_MIN_CONNECTIONS 0
+}
 @test "malformed: a number too large" {
 	malformed MEGAPIPE_BATCH 99999999999999999999
 }

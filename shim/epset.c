@@ -397,11 +397,16 @@ static struct candidate *find_candidate(struct epset *set, int fd)
 	return NULL;
 }
 
+/* A change of its events may mean that it is connected now: looked at soon,
+ * but not for ever. */
+#define CANDIDATE_CHANGES 4
+
 void ep_note_candidate(struct epset *set, int op, int fd,
 		       const struct epoll_event *ev)
 {
 	struct candidate *c = find_candidate(set, fd);
 
+	set->look_due = set->waits;
 	if (op == EPOLL_CTL_DEL) {
 		if (c)
 			*c = set->candidates[--set->candidate_count];
@@ -412,7 +417,11 @@ void ep_note_candidate(struct epset *set, int op, int fd,
 		return;
 	if (!c)
 		c = &set->candidates[set->candidate_count++];
-	c->fd = fd;
+	if (op == EPOLL_CTL_ADD)
+		*c = (struct candidate){ .fd = fd };
+	if (c->vain < CANDIDATE_CHANGES)
+		c->due = set->waits;
+	c->told = false;
 	c->ev = *ev;
 }
 

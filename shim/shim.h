@@ -167,6 +167,10 @@ struct vsock {
 
 struct candidate {
 	int fd;
+	uint32_t due;		/* its next look, in waits (claim.c) */
+	uint8_t vain;		/* looks in vain: they become rare */
+	bool fits, listens;	/* found by a look */
+	bool told;		/* the kernel's set has told all of it */
 	struct epoll_event ev;
 };
 
@@ -190,6 +194,9 @@ struct epset {
 	struct list ready;	/* epent.ready */
 	struct list owned;	/* in th->sets */
 	unsigned int sleepers;	/* threads in the kernel's own wait for it */
+	uint32_t waits;		/* ... while no thread drives it, ... */
+	uint32_t look_due;	/* ... and when to look whether one should */
+	uint8_t vain;		/* moments when it had more to tell */
 	unsigned int candidate_count;
 	struct candidate candidates[EP_CANDIDATES];
 };

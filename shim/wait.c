@@ -2,7 +2,7 @@
 /*
  * Entry points: epoll.
  *
- * Owns: when a descriptor of the program becomes ours (adopt), and the loop
+ * Owns: what a descriptor of the program must be to become ours, and the loop
  * of epoll_wait(). Invariant: one io_uring_enter a call, which submits what
  * is queued, collects what is complete, and sleeps only when nothing is to
  * be reported. Threads: any; a set is waited for by one.
@@ -11,12 +11,12 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 
+#include "claim.h"
 #include "config.h"
 #include "entry.h"
 #include "epset.h"
 #include "foreign.h"
 #include "handover.h"
-#include "init.h"
 #include "leftover.h"
 #include "listener.h"
 #include "option.h"
@@ -83,6 +83,33 @@ static bool is_candidate(int fd, int state, enum vs_life *life)
 	 EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLRDNORM | EPOLLWRNORM |       \
 	 EPOLLWAKEUP)
 
+/* Would it be ours in a set? *from*: the listener that accepted it. */
+static bool is_fit(int fd, int state, const struct epoll_event *ev,
+		   const struct vsock *from, enum vs_life *life)
+{
+	if (ev->events & ~OUR_EVENTS) {
+		view_left(fd, LEFT_EVENTS);
+		return false;
+	}
+	if (!is_candidate(fd, state, life) ||
+	    (!from && !option_all_ours(fd, *life == VS_LISTEN)))
+		return false;
+	if (config_takes_socket(fd))
+		return true;
+	view_left(fd, LEFT_RULE);
+	return false;
+}
+
+bool wait_is_fit(int fd, const struct epoll_event *ev, bool *listens)
+{
+	enum vs_life life;
+
+	if (!is_fit(fd, sys_tcp_state(fd), ev, NULL, &life))
+		return false;
+	*listens = life == VS_LISTEN;
+	return true;
+}
+
 /* 1 when the descriptor is ours now, 0 when it stays the kernel's, -1 when it
  * does and should be remembered: a TCP socket (fd_keep()). */
 static int adopt_socket(struct epset *set, int fd,
@@ -98,17 +125,10 @@ static int adopt_socket(struct epset *set, int fd,
 	if (fd_object(fd) != (void *)part || fd < 0 || fd >= FD_TABLE_MAX)
 		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
 	state = sys_tcp_state(fd);
-	if (set->plain || ev->events & ~OUR_EVENTS) {
-		view_left(fd, set->plain ? LEFT_SET : LEFT_EVENTS);
+	if (set->plain)
+		view_left(fd, LEFT_SET);
+	if (set->plain || !is_fit(fd, state, ev, from, &life))
 		return state < 0 ? 0 : -1;
-	}
-	if (!is_candidate(fd, state, &life) ||
-	    (!from && !option_all_ours(fd, life == VS_LISTEN)))
-		return state < 0 ? 0 : -1;
-	if (!config_takes_socket(fd)) {
-		view_left(fd, LEFT_RULE);
-		return -1;
-	}
 	vs = vs_new(set->th, life, DEPTH_FD, fd);
 	if (!vs)
 		return -1;
@@ -138,7 +158,7 @@ static int adopt_socket(struct epset *set, int fd,
 	return 1;
 }
 
-static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
+int wait_adopt(struct epset *set, int fd, const struct epoll_event *ev)
 {
 	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
 	int taken = adopt_socket(set, fd, ev, part);
@@ -146,80 +166,6 @@ static int adopt(struct epset *set, int fd, const struct epoll_event *ev)
 	if (unlikely(taken != 1 && part))
 		partition_share(part);
 	return taken;
-}
-
-static void add_plain(struct epset *set, int fd, struct epoll_event *ev)
-{
-	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
-
-	sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, fd, ev);
-	if (part)
-		partition_ctl(part, set->fd, EPOLL_CTL_ADD, ev);
-}
-
-/* Only this set has it (fd_keep()), and it can be ours. */
-static bool is_claimable(int fd)
-{
-	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
-	enum vs_life life;
-
-	return (unlikely(part) ? part->kept == 1 && !part->native :
-				 fd_is_kept_once(fd)) &&
-	       is_candidate(fd, sys_tcp_state(fd), &life);
-}
-
-/* A one-shot entry that fired in the kernel's set must not be armed again. */
-static bool has_fired(const struct epset *set, const struct candidate *c)
-{
-	return set->waited && c->ev.events & EPOLLONESHOT &&
-	       !leftover_is_armed(set->fd, c->fd);
-}
-
-/* From the kernel's set into ours, if it is still there. */
-static void adopt_candidate(struct epset *set, struct candidate *c)
-{
-	bool fired = has_fired(set, c);
-	int taken;
-
-	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
-		return;
-	ep_keep(c->fd, false);
-	taken = adopt(set, c->fd, &c->ev);
-	if (taken != 1)
-		add_plain(set, c->fd, &c->ev);
-	else if (fired)
-		ep_find(set, fd_object(c->fd), c->fd)->armed = false;
-	if (taken < 0)
-		ep_keep(c->fd, true);
-}
-
-/* A partitioned listener that stays in the kernel's set. */
-static void share_candidate(struct epset *set, struct candidate *c)
-{
-	struct partition *part = fd_lookup(c->fd, OBJ_PARTITION);
-
-	if (likely(!part))
-		return;
-	partition_share(part);
-	partition_ctl(part, set->fd, EPOLL_CTL_ADD, &c->ev);
-}
-
-/* The first wait: what was added before is looked at. A candidate that the
- * kernel's set does not know any more was closed since. */
-static void adopt_candidates(struct epset *set)
-{
-	unsigned int i;
-
-	set->has_foreign |= set->candidate_count > 0;
-	for (i = 0; i < set->candidate_count; i++) {
-		struct candidate *c = &set->candidates[i];
-
-		if (is_claimable(c->fd))
-			adopt_candidate(set, c);
-		else
-			share_candidate(set, c);
-	}
-	set->candidate_count = 0;
 }
 
 /* --- epoll_ctl ------------------------------------------------------- */
@@ -285,7 +231,7 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 
 	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) &&
 	    !ep_bad_exclusive(op, ev))
-		taken = set->th ? adopt(set, fd, ev) :
+		taken = set->th ? wait_adopt(set, fd, ev) :
 			sys_tcp_state(fd) < 0 ? 0 : -1;
 	if (taken == 1) {
 		thread_wake(set->th);
@@ -367,61 +313,6 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 }
 
 /* --- epoll_wait ------------------------------------------------------ */
-
-/* Binds the set to this thread at its first wait. False: the kernel's. */
-static bool claim(struct epset *set)
-{
-	struct thread *th;
-	bool ours;
-	int why = 0;
-
-	if (ep_is_plain(set) || shim_off || !init_usable())
-		return false;
-	if (likely(self_thread && ep_thread(set) == self_thread))
-		return true;
-	th = thread_get(&why);
-	if (!th) {
-		init_unusable(why);
-		return false;
-	}
-	if (!lock_take(&shim_lock))
-		return false;
-	ours = !ep_thread(set);
-	if (ours)
-		ep_attach(set, th);
-	lock_give(&shim_lock);
-	if (!lock_take(&set->th->lock))
-		return false;
-	if (ours)
-		adopt_candidates(set);
-	else
-		ep_make_plain(set, STAT_handover_thread);
-	lock_give(&set->th->lock);
-	return ours;
-}
-
-/* False: nothing of ours could be in it, the thread needs no channel for it,
- * and sleeps in the kernel (*sleeps*); or another thread sleeps there. */
-static bool worth_claiming(struct epset *set, struct epset **sleeps)
-{
-	struct lock *lock;
-	bool worth;
-	unsigned int i;
-
-	if (ep_thread(set))
-		return true;
-	lock = ep_take(set);
-	if (!lock)
-		return false;
-	worth = set->th;
-	for (i = 0; !worth && i < set->candidate_count; i++)
-		worth = is_claimable(set->candidates[i].fd);
-	for (i = 0; !worth && i < set->candidate_count; i++)
-		share_candidate(set, &set->candidates[i]);
-	*sleeps = ep_sleeps(set, &worth);
-	lock_give(lock);
-	return worth;
-}
 
 static int64_t time_left(int64_t deadline)
 {
@@ -522,9 +413,7 @@ static struct epset *our_set(int epfd, struct epset **sleeps)
 	if (!set || !shim_alive || !*shim_alive)
 		return NULL;
 	ep_revive(set);
-	if (ep_is_plain(set) || !worth_claiming(set, sleeps))
-		return NULL;
-	return claim(set) ? set : NULL;
+	return claim(set, sleeps) ? set : NULL;
 }
 
 static int wait_ms(int epfd, struct epoll_event *events, int max, int timeout,
