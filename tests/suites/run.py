@@ -36,6 +36,8 @@ def environment(mode, home):
     if mode != "plain":
         env["LD_PRELOAD"] = str(LIBRARY)
         env["MEGAPIPE_LWSOCKET"] = mode
+        # Most have one connection: the library is to be asked all the same.
+        env["MEGAPIPE_MIN_CONNECTIONS"] = "1"
         env["MEGAPIPE_STATS"] = str(LOGS / "counters")
     return env
 
