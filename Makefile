@@ -412,8 +412,9 @@ bench-paper:			## the paper's figures on this machine, ROWS="parts"
 
 bench:				## measure against the plain programs, ROWS="a b"
 	@scripts/deps bench
-	@+$(MAKE) --no-print-directory all $(BUILD)/bench/load
-	@BUILD='$(BUILD)' python3 bench/run.py
+	@+$(MAKE) --no-print-directory all $(BUILD)/bench/load \
+		$(BUILD)/tests/tools/steps
+	@BUILD='$(BUILD)' python3 -B bench/run.py
 
 demo:				## a server with and without MegaPipe, side by side
 	@scripts/deps demo

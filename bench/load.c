@@ -9,12 +9,13 @@
  * anything else is an error. Prints one line of JSON.
  *
  *   load -p PORT -q REQUEST [-b BODY] [-c CONNECTIONS] [-t SECONDS]
- *        [-r RATE] [-n REQUESTS PER CONNECTION] [-i IDLE] [-x]
+ *        [-r RATE] [-n REQUESTS PER CONNECTION] [-i IDLE] [-m COPIES] [-x]
  *
  * REQUEST may have \r and \n. -r: requests per second over all connections,
  * latency counted from when a request was due. -x: the server closes after
  * the last answer. -i: so many more connections that stay silent; with
- * -t 0 they are held until standard input ends.
+ * -t 0 they are held until standard input ends. -m: REQUEST so many times in
+ * one piece, whose answers count as one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -305,28 +306,37 @@ static void hold_idle(void)
 	exit(0);
 }
 
-static void set_request(const char *text, size_t body)
+/* Appends *text*, with its \r and \n, to the request. */
+static void add_text(const char *text)
 {
-	size_t n = 0;
-
-	request = calloc(1, strlen(text) + body + 1);
 	for (; *text; text++) {
-		if (text[0] == '\\' && (text[1] == 'r' || text[1] == 'n'))
-			request[n++] = *++text == 'r' ? '\r' : '\n';
-		else
-			request[n++] = *text;
+		char c = *text;
+
+		if (c == '\\' && (text[1] == 'r' || text[1] == 'n'))
+			c = *++text == 'r' ? '\r' : '\n';
+		request[request_len++] = c;
 	}
-	memset(request + n, 'x', body);
-	request_len = n + body;
+}
+
+static void set_request(const char *text, size_t body, size_t copies)
+{
+	size_t i;
+
+	request = calloc(copies, strlen(text) + body + 1);
+	for (i = 0; i < copies; i++) {
+		add_text(text);
+		memset(request + request_len, 'x', body);
+		request_len += body;
+	}
 }
 
 static void options(int argc, char **argv)
 {
 	const char *text = NULL;
-	size_t body = 0;
+	size_t body = 0, copies = 1;
 	int c;
 
-	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:x")) != -1) {
+	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:m:x")) != -1) {
 		switch (c) {
 		case 'p': port = atoi(optarg); break;
 		case 'q': text = optarg; break;
@@ -336,15 +346,16 @@ static void options(int argc, char **argv)
 		case 'r': rate = atof(optarg); break;
 		case 'n': per_conn = atol(optarg); break;
 		case 'i': idle_count = atol(optarg); break;
+		case 'm': copies = strtoul(optarg, NULL, 10); break;
 		case 'x': server_closes = true; break;
 		default: exit(2);
 		}
 	}
-	if (!text || !port || count < 1 || count > CONNS_MAX) {
+	if (!text || !port || !copies || count < 1 || count > CONNS_MAX) {
 		fprintf(stderr, "usage: see the head of load.c\n");
 		exit(2);
 	}
-	set_request(text, body);
+	set_request(text, body, copies);
 }
 
 int main(int argc, char **argv)

@@ -1,129 +1,147 @@
 # SPDX-License-Identifier: MIT
-"""Results as a table on the terminal, as JSON and as a picture."""
+"""Results as a table on the terminal, and as JSON.
+
+A result has the samples of each side; its summary has medians. The first
+side is what the others are compared with.
+"""
 import datetime
 import json
 import os
 import platform
 import statistics
+import subprocess
 
-TITLE = 52
+from servers import read
 
 
 def median(samples, key):
     return statistics.median(s[key] for s in samples)
 
 
-def span(samples, key):
-    values = [s[key] for s in samples]
-    return min(values), max(values)
-
-
-def header(names):
-    return (f"{'workload':{TITLE}} {'side':6} {'req/s':>9} {'ratio':>6} "
-            f"{'us/req':>8} {'min..max':>15} {'ratio':>6} {'user':>5} "
-            f"{'p50':>7} {'p99':>8} {'calls':>6} {'enter':>6}   goal")
-
-
-def load_line(result, title, name, plain):
+def load_summary(result, name, base):
     samples = result["samples"][name]
     cpu, rate = median(samples, "cpu"), median(samples, "rate")
-    low, high = span(samples, "cpu")
-    text = (f"{title:{TITLE}} {name:6} {rate:9.0f} "
-            f"{rate / median(plain, 'rate'):6.3f} {cpu:8.3f} "
-            f"{f'{low:.2f}..{high:.2f}':>15} "
-            f"{median(plain, 'cpu') / cpu:6.3f} "
-            f"{median(samples, 'user'):5.0%} ")
-    if "p50_us" in samples[0]:
-        text += (f"{median(samples, 'p50_us'):7.0f} "
-                 f"{median(samples, 'p99_us'):8.0f} ")
-    else:
-        text += f"{'':7} {'':8} "
-    calls = result["calls"].get(name)
-    if calls:
-        text += f"{calls[0]:6.2f} {calls[1]:6.3f}"
-    return text + f"   {result['row'].get('goal', '')}"
+    user, system = (sum(s["ticks"][i] for s in samples) for i in (0, 1))
+    share = user / max(user + system, 1)
+    out = {"rate": rate, "rate_ratio": rate / median(base, "rate"),
+           "cpu": cpu, "cpu_min": min(s["cpu"] for s in samples),
+           "cpu_max": max(s["cpu"] for s in samples),
+           "user": cpu * share, "system": cpu * (1 - share),
+           "cpu_ratio": median(base, "cpu") / cpu}
+    half = result.get("half", {}).get(name) or samples
+    if "p50_us" in half[0] and (result.get("rate") or half is not samples):
+        out["p50"] = median(half, "p50_us")
+        out["p99"] = median(half, "p99_us")
+    if result["calls"].get(name):
+        out["calls"], out["enters"] = result["calls"][name]
+    if name in result.get("memory", {}):
+        out["memory"] = result["memory"][name] / (1 << 20)
+    return out
 
 
-def other_line(title, name, samples, plain):
-    keys = [k for k in samples[0] if k not in ("requests", "seconds")]
-    text = f"{title:{TITLE}} {name:6} "
-    for key in keys:
-        value, base = median(samples, key), median(plain, key)
-        text += f" {key} {value:.2f} (plain {base - value:+.2f})"
+def other_summary(result, name, base):
+    samples = result["samples"][name]
+    out = {}
+    for key in samples[0]:
+        values = [s[key] for s in samples]
+        out[key] = statistics.median(values)
+        out[key + "_min"], out[key + "_max"] = min(values), max(values)
+        out[key + "_more"] = out[key] - median(base, key)
+    return out
+
+
+def summarise(result):
+    """Medians of each side, {} for a failed run."""
+    if result["errors"]:
+        return {}
+    base = next(iter(result["samples"].values()))
+    make = load_summary if "cpu" in base[0] else other_summary
+    return {name: make(result, name, base) for name in result["samples"]}
+
+
+# Of a load: key, title, width, format.
+COLUMNS = (("rate", "req/s", 8, ".0f"), ("rate_ratio", "ratio", 6, ".3f"),
+           ("cpu", "us/req", 8, ".2f"), ("cpu_min", "min", 7, ".2f"),
+           ("cpu_max", "max", 7, ".2f"), ("user", "user", 6, ".2f"),
+           ("system", "system", 7, ".2f"), ("cpu_ratio", "ratio", 6, ".3f"),
+           ("p50", "p50", 6, ".0f"), ("p99", "p99", 6, ".0f"),
+           ("calls", "calls", 6, ".2f"), ("enters", "enter", 6, ".3f"),
+           ("memory", "MiB", 6, ".1f"))
+
+
+def header():
+    return ("us/req: the server's CPU time, median, min, max, in user and "
+            "system mode; ratios: better\nthan the first side above 1; p50, "
+            "p99: us at half load; calls, enter: a request's system\ncalls "
+            "and io_uring_enter; MiB: private memory of the server\n\n"
+            f"{'':10}" + " ".join(f"{t:>{w}}" for _, t, w, _ in COLUMNS))
+
+
+def load_line(name, summary):
+    cells = [f"{summary[k]:{w}{f}}" if k in summary else " " * w
+             for k, _, w, f in COLUMNS]
+    return f"  {name:7} " + " ".join(cells).rstrip()
+
+
+def other_line(name, summary, units):
+    text = f"  {name:7}"
+    for key, unit in units.items():
+        text += (f"  {key} {summary[key]:.2f} {unit} "
+                 f"({summary[key + '_min']:.2f} to "
+                 f"{summary[key + '_max']:.2f}; {summary[key + '_more']:+.2f})")
     return text
 
 
-def line(result):
-    title = result["row"]["title"]
+def text(result):
+    """A title and a line for each side."""
+    row = result["row"]
+    out = [f"{row['title']} [{row['name']}]"]
+    if row.get("goal"):
+        out[0] += f", goal {row['goal']}"
     if result["errors"]:
-        return f"{title:{TITLE}} FAILED: {result['errors'][0]}"
-    out = []
-    plain = next(iter(result["samples"].values()))
-    for name, samples in result["samples"].items():
-        if "cpu" in samples[0]:
-            out.append(load_line(result, title, name, plain))
-        else:
-            out.append(other_line(title, name, samples, plain))
-        title = ""
+        return f"{out[0]}\n  FAILED: {result['errors'][0]}"
+    for name, summary in summarise(result).items():
+        out.append(load_line(name, summary) if "cpu" in summary else
+                   other_line(name, summary, result["units"]))
     return "\n".join(out)
 
 
-def machine(cpuinfo):
-    model = [x.split(":")[1].strip() for x in cpuinfo.splitlines()
+def machine():
+    model = [x.split(":")[1].strip()
+             for x in read("/proc/cpuinfo").splitlines()
              if x.startswith("model name")]
     return {"cpu": model[0] if model else platform.machine(),
             "cpus": os.cpu_count(), "kernel": platform.release(),
             "date": datetime.date.today().isoformat()}
 
 
-def save(results, build, cpuinfo):
-    where = machine(cpuinfo)
+def tree():
+    """Which source was measured, where git knows."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty"],
+                          cwd=os.path.dirname(os.path.abspath(__file__)),
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, check=False)
+    return done.stdout.strip()
+
+
+def save(results, build, how):
+    """Puts the rows into build/bench.json, beside those of earlier runs."""
+    path = os.path.join(build, "bench.json")
+    try:
+        saved = json.loads(read(path))
+        saved["rows"].items()
+    except (ValueError, KeyError, AttributeError):
+        saved = {"rows": {}}
+    where = machine()
     for r in results:
-        r["row"].pop("client", None)
-    with open(os.path.join(build, "bench.json"), "w",
-              encoding="ascii") as f:
-        json.dump({"machine": where, "rows": results}, f, indent=1)
-    with open(os.path.join(build, "bench.svg"), "w",
-              encoding="ascii") as f:
-        f.write(picture(results, where))
-
-
-BAR, LEFT, UNIT, TOP = 22, 400, 160, 50
-
-
-def bars(results):
-    for r in results:
-        if r["errors"] or len(r["samples"]) < 2:
-            continue
-        names = list(r["samples"])
-        plain, ours = r["samples"][names[0]], r["samples"][names[1]]
-        if "cpu" in ours[0]:
-            yield r["row"]["title"], median(plain, "cpu") / median(ours, "cpu")
-
-
-def picture(results, where):
-    """A bar for each row: CPU per request, plain / preload."""
-    rows = list(bars(results))
-    height = TOP + BAR * len(rows) + 20
-    longest = max([3.0] + [min(v, 3.2) for _, v in rows])
-    width = int(LEFT + UNIT * longest + 70)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
-           f'height="{height}" font-family="sans-serif" font-size="13">',
-           f'<rect width="{width}" height="{height}" fill="#fff"/>',
-           '<text x="10" y="20" font-weight="bold">Server CPU per request, '
-           'plain / preload (longer is better)</text>',
-           f'<text x="10" y="38" fill="#555">{where["cpu"]}, Linux '
-           f'{where["kernel"]}, {where["date"]}</text>']
-    for i, (title, value) in enumerate(rows):
-        y = TOP + BAR * i
-        color = "#2a7" if value >= 1 else "#c33"
-        out += [f'<text x="{LEFT - 8}" y="{y + 15}" text-anchor="end">'
-                f'{title}</text>',
-                f'<rect x="{LEFT}" y="{y + 3}" height="{BAR - 6}" '
-                f'width="{UNIT * min(value, 3.2):.0f}" fill="{color}"/>',
-                f'<text x="{LEFT + UNIT * min(value, 3.2) + 6:.0f}" '
-                f'y="{y + 15}">{value:.2f}</text>']
-    out += [f'<line x1="{LEFT + UNIT}" x2="{LEFT + UNIT}" y1="{TOP}" '
-            f'y2="{height - 16}" stroke="#000" stroke-dasharray="3"/>',
-            '</svg>', '']
-    return "\n".join(out)
+        row = {k: v for k, v in r["row"].items() if k != "number"}
+        saved["rows"][r["row"]["number"] + "-" + row["name"]] = {
+            "row": row, "machine": where, "tree": tree(), "how": how,
+            "summary": summarise(r), "errors": r["errors"],
+            "units": r.get("units", {}), "samples": r["samples"],
+            "half": r.get("half", {}), "took": r["took"],
+            "half_rate": r.get("rate")}
+    saved["rows"] = dict(sorted(saved["rows"].items()))
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(saved, f, indent=1)
+    return saved

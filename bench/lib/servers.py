@@ -5,7 +5,9 @@ Owns the processes that it starts; each ends with stop(). The measured
 processes are the workers: what has no children of the same program.
 """
 import glob
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +44,19 @@ def read(path):
         return ""
 
 
+def talk(port, line):
+    """One line to a server, and what it answers at once."""
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.sendall(line.encode() + b"\r\n")
+        return s.recv(1 << 16).decode("utf-8", "replace")
+
+
+def fill(text, words):
+    for key, value in words.items():
+        text = text.replace("@" + key.upper() + "@", value)
+    return text
+
+
 class Server:
     """One process tree with one configuration and one environment."""
 
@@ -51,17 +66,7 @@ class Server:
         self.words = dict(words, port=str(self.port), dir=directory,
                           here=HERE, user="user www-data;" if
                           os.geteuid() == 0 else "")
-        for sub in ("stored", "body"):
-            os.makedirs(os.path.join(directory, sub), exist_ok=True)
-            os.chmod(os.path.join(directory, sub), 0o777)
-        # An upload replaces a file: each answer is the same 204.
-        with open(os.path.join(directory, "stored", "a"), "wb"):
-            pass
-        conf = self.fill(read(os.path.join(HERE, "conf", row["conf"])))
-        path = os.path.join(directory, "conf")
-        with open(path, "w", encoding="ascii") as f:
-            f.write(conf)
-        command = pin + self.command(row["server"], path, conf)
+        command = pin + self.prepare(row, directory, self.words)
         with open(os.path.join(directory, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 command, env=dict(os.environ, **env), stdin=subprocess.DEVNULL,
@@ -69,19 +74,30 @@ class Server:
         wait_for(lambda: listens(self.port))
         time.sleep(0.2)
 
-    def fill(self, text):
-        for key, value in self.words.items():
-            text = text.replace("@" + key.upper() + "@", value)
-        return text
-
-    def command(self, server, path, conf):
+    @staticmethod
+    def prepare(row, directory, words):
+        """Writes what the server reads; the command that starts it."""
+        for sub in ("stored", "body"):
+            os.makedirs(os.path.join(directory, sub), exist_ok=True)
+            os.chmod(os.path.join(directory, sub), 0o777)
+        # An upload replaces a file: each answer is the same 204.
+        with open(os.path.join(directory, "stored", "a"), "wb"):
+            pass
+        conf = fill(read(os.path.join(HERE, "conf", row["conf"])), words)
+        path = os.path.join(directory, "conf")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(conf)
+        server = row["server"]
         binary = shutil.which(server) or shutil.which("/usr/sbin/" + server)
         if server == "nginx":
-            return [binary, "-p", self.dir, "-c", path, "-e",
-                    os.path.join(self.dir, "error.log")]
+            return [binary, "-p", directory, "-c", path, "-e",
+                    os.path.join(directory, "error.log")]
         if server == "redis-server":
             return [binary, path]
         return [binary] + conf.split()      # options, one a line
+
+    def fill(self, text):
+        return fill(text, self.words)
 
     def pids(self):
         master = self.process.pid
@@ -112,6 +128,24 @@ class Server:
                 if line.startswith(("Private_Dirty:", "Private_Clean:")):
                     total += 1024 * int(line.split()[1])
         return total
+
+    def accepted(self, build):
+        """Connections that the workers accepted through channels."""
+        out = subprocess.run([os.path.join(build, "megapipe"), "stat",
+                              "--json", str(self.process.pid)],
+                             stdout=subprocess.PIPE, check=False).stdout
+        return sum(channel["counters"]["accepted"]
+                   for process in json.loads(out or "[]")
+                   for channel in process["channels"])
+
+    def complaint(self):
+        """The first line in which the server says that something failed."""
+        for name in ("error.log", "log"):
+            for line in read(os.path.join(self.dir, name)).splitlines():
+                if re.search(r"\[(alert|crit|emerg)\]|exited on signal|"
+                             r"megapipe:", line):
+                    return line
+        return ""
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

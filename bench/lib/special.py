@@ -1,81 +1,174 @@
 # SPDX-License-Identifier: MIT
-"""Rows that are not a load: idle memory, and what a start costs."""
+"""Rows that are not a load: memory, what a start costs, a fork with many
+connections, and instructions for a request.
+
+Each has a function that makes one sample of one side, and units of what is in
+it; a sample that can't be made is a failed run.
+"""
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 
-from servers import HERE, Server
+import clients
+from load import LOAD, PIN_CLIENT, PIN_SERVER, BUILD
+from servers import Server, free_port, listens, talk, wait_for
 
-CONNECTIONS = 4000
-
-
-def load_tool():
-    build = os.environ.get("BUILD",
-                           os.path.join(os.path.dirname(HERE), "build"))
-    return os.path.join(build, "bench", "load")
+HELLO = r"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+BURST = r"GET /f64k HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def one_memory(row, env, work):
+def directory_in(work):
     directory = tempfile.mkdtemp(dir=work)
     os.chmod(directory, 0o755)
-    server = Server(row, env, directory, ["taskset", "-c", "0"],
-                    {"www": work, "work": work, "upstream": "9"})
+    return directory
+
+
+@contextlib.contextmanager
+def served(row, env, work):
+    server = Server(row, env, directory_in(work), PIN_SERVER,
+                    {"www": work, "work": work, "upstream": "9",
+                     "workers": "1", "listen": row.get("listen", "")})
     try:
-        before = server.memory()
-        holder = subprocess.Popen(
-            [load_tool(), "-p", str(server.port), "-q", "x", "-t", "0",
-             "-i", str(CONNECTIONS)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE)
-        holder.stdout.readline()
-        time.sleep(1)
-        after = server.memory()
-        holder.stdin.close()
-        holder.wait()
+        yield server
     finally:
         server.stop()
-    return {"channel": before, "connection": (after - before) / CONNECTIONS}
 
 
-def memory(row, work, sides):
-    samples, errors = {}, []
-    for name, env in sides.items():
-        try:
-            samples[name] = [one_memory(row, env, work)]
-        except RuntimeError as e:
-            errors.append(str(e))
+@contextlib.contextmanager
+def held(server, count):
+    """So many silent connections, until the block ends."""
+    holder = subprocess.Popen(
+        PIN_CLIENT + [LOAD, "-p", str(server.port), "-q", "x", "-t", "0",
+                      "-i", str(count)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        if not holder.stdout.readline():
+            raise clients.Failed("idle connections were refused")
+        yield
+    finally:
+        holder.stdin.close()
+        holder.wait()
+
+
+def settled(server):
+    """Memory once it has stopped changing."""
+    before = -1
+    while before != server.memory():
+        before = server.memory()
+        time.sleep(0.3)
+    return before
+
+
+def load(server, request, count, seconds="0.5"):
+    return clients.run([LOAD, "-p", str(server.port), "-c", str(count), "-t",
+                        seconds, "-q", request], PIN_CLIENT)
+
+
+def memory(row, env, work):
+    """A worker that serves nobody; a silent connection; what a burst of
+    answers that nobody reads at once leaves behind."""
+    count = int(row["connections"])
+    with served(row, env, work) as server:
+        channel = settled(server)
+        with held(server, count):
+            idle = (settled(server) - channel) / count
+        load(server, HELLO, count)
+        before = settled(server)
+        load(server, row["burst"], int(row["burst_connections"]), "1")
+        time.sleep(float(row.get("burst_rest", "1")))
+        after = settled(server)
+    return {"channel": channel / 1024, "connection": idle,
+            "burst_left": (after - before) / 1024}
+
+
+def starts(row, env, work):
+    """From exec() to the end of a program that looks and ends, or to the
+    first answer of one that serves."""
+    directory, port = directory_in(work), free_port()
+    words = {"port": str(port), "dir": directory, "www": work, "work": work,
+             "user": "", "upstream": "9", "workers": "1", "listen": ""}
+    command = Server.prepare(row, directory, words)
+    command += row.get("arguments", "").split()
+    out = subprocess.DEVNULL
+    began = time.monotonic()
+    process = subprocess.Popen(PIN_SERVER + command, stdin=out, stdout=out,
+                               stderr=out, env=dict(os.environ, **env))
+    if "stop" not in row:
+        if process.wait(10):
+            raise clients.Failed("it did not start")
+        return {"start": (time.monotonic() - began) * 1000}
+    while not listens(port):
+        if process.poll() is not None or time.monotonic() - began > 10:
+            raise clients.Failed("it did not start")
+    took = time.monotonic() - began
+    talk(port, row["stop"])
+    process.wait(10)
+    shutil.rmtree(directory)
+    return {"start": took * 1000}
+
+
+def fork(row, env, work):
+    """What the program says of its own fork with many connections."""
+    with served(row, env, work) as server:
+        talk(server.port, "DEBUG POPULATE 10000")
+        with held(server, int(row["connections"])):
+            took = []
+            for _ in range(5):
+                talk(server.port, "BGSAVE")
+                wait_for(lambda: "rdb_bgsave_in_progress:0" in talk(
+                    server.port, "INFO persistence"))
+                said = talk(server.port, "INFO stats")
+                took.append(int(said.split("latest_fork_usec:")[1].split()[0]))
+    return {"fork": sorted(took)[len(took) // 2] / 1000}
+
+
+def instructions(row, env, work):
+    """Stepped through, one by one: the library's, libc's and all others."""
+    tool = os.path.join(BUILD, "tests", "tools", "steps")
+    with served(row, env, work) as server:
+        done = subprocess.run(
+            PIN_CLIENT + [tool, "-P", str(server.pids()[0]), "-p",
+                          str(server.port), "-c", row["connections"], "-r",
+                          row["rounds"], "-q", row["request"]] +
+            row.get("arguments", "").split(),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            check=False)
+    if done.returncode:
+        raise clients.Failed(done.stderr.strip())
+    counts = dict(x.rsplit(" ", 1) for x in done.stdout.splitlines())
+    n = int(counts.pop("requests"))
+    library = int(counts.pop("libmegapipe-preload.so", 0))
+    return {"library": library / n,
+            "all": (library + sum(map(int, counts.values()))) / n}
+
+
+KINDS = {
+    "memory": (memory, {"channel": "KiB", "connection": "bytes",
+                        "burst_left": "KiB"}),
+    "start": (starts, {"start": "ms"}),
+    "fork": (fork, {"fork": "ms"}),
+    "instructions": (instructions, {"library": "instructions",
+                                    "all": "instructions"}),
+}
+
+
+def run(kind, row, work, sides, rounds):
+    """The samples of a row, side by side, the order turned every round."""
+    sample, units = KINDS[kind]
+    samples, errors = {name: [] for name in sides}, []
+    order = list(sides)
+    try:
+        for _ in range(int(row.get("turns", rounds))):
+            for name in order:
+                env, different = sides[name]
+                samples[name].append(sample(dict(row, **different), env,
+                                            work))
+            order = order[1:] + order[:1]
+    except (clients.Failed, RuntimeError, subprocess.TimeoutExpired,
+            OSError) as e:
+        errors.append(str(e))
     return {"row": row, "samples": samples, "calls": {}, "errors": errors,
-            "rate": None}
-
-
-def start(row, work, sides):
-    """Milliseconds of a command that starts, looks and ends."""
-    directory = tempfile.mkdtemp(dir=work)
-    os.chmod(directory, 0o755)
-    conf = os.path.join(directory, "conf")
-    with open(os.path.join(HERE, "conf", row["conf"]),
-              encoding="ascii") as f:
-        text = f.read()
-    for key, value in (("PORT", "1"), ("DIR", directory), ("WWW", work),
-                       ("WORK", work), ("USER", ""), ("UPSTREAM", "9")):
-        text = text.replace(f"@{key}@", value)
-    with open(conf, "w", encoding="ascii") as f:
-        f.write(text)
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    samples = {name: [] for name in sides}
-    for _ in range(40):
-        for name, env in sides.items():
-            began = time.monotonic()
-            subprocess.run(["taskset", "-c", "0", nginx, "-t", "-p",
-                            directory, "-c", conf, "-e", "/dev/null"],
-                           env=dict(os.environ, **env), check=False,
-                           stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL)
-            samples[name].append(
-                {"ms": (time.monotonic() - began) * 1000})
-    return {"row": row, "samples": samples, "calls": {}, "errors": [],
-            "rate": None}
-
-
-RUN = {"memory": memory, "start": start}
+            "units": units}

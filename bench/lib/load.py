@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""A row that is a load: its servers, its rounds, its samples for each side.
+
+What is the same for all sides comes first: they are started together, warmed
+up, then measured in turn. Latency at half load and system calls are measured
+apart, since counting slows a server down.
+"""
+import os
+import resource
+import shlex
+import statistics
+import subprocess
+import tempfile
+
+import clients
+from servers import Server, read
+
+BUILD = os.path.abspath(os.environ.get(
+    "BUILD", os.path.join(os.path.dirname(os.path.dirname(
+        os.path.dirname(os.path.abspath(__file__)))), "build")))
+LOAD = os.path.join(BUILD, "bench", "load")
+PIN_SERVER, PIN_CLIENT = ["taskset", "-c", "0"], ["taskset", "-c", "1"]
+WARM = 0.5
+HALF_SECONDS = 0.4
+# More than this a client that spins for punctuality can't send, and half
+# of the server's power is not half of what the two can do together.
+RATE_MAX = 30000
+# What a connection takes of the machine's memory: both ends in the kernel,
+# and the server's own.
+IDLE_BYTES = 12288
+# Descriptors for other things than idle connections.
+FILES_OTHER = 1000
+
+
+def busy_loops(n):
+    """Others that share the server's CPU, so that it is the bottleneck."""
+    return [subprocess.Popen(PIN_SERVER + ["sh", "-c", "while :; do :; done"])
+            for _ in range(n)]
+
+
+def idle_possible(wanted, workers, servers):
+    """As many idle connections as descriptors and memory allow. Several
+    workers don't share them evenly."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_OTHER
+    wanted = min(wanted, files if workers == 1 else files * workers * 4 // 5)
+    for line in read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024 // 2
+            wanted = min(wanted, free // (IDLE_BYTES * servers))
+    return wanted
+
+
+class Bench:
+    """One row."""
+
+    def __init__(self, row, work, sides):
+        self.row, self.work, self.sides = row, work, sides
+        self.samples, self.half = {}, {}
+        self.calls, self.memory, self.errors = {}, {}, []
+        self.servers, self.others, self.holders = {}, [], []
+        self.words = {"www": work, "work": work, "upstream": "9"}
+        self.rate = None
+
+    def start(self):
+        if "upstream" in self.row:
+            upstream = Server({"server": "nginx", "conf":
+                               self.row["upstream"]}, {},
+                              tempfile.mkdtemp(dir=self.work), PIN_CLIENT,
+                              dict(self.words, workers="1", listen=""))
+            self.others.append(upstream)
+            self.words["upstream"] = str(upstream.port)
+        for name, (env, different) in self.sides.items():
+            row = dict(self.row, **different)
+            directory = tempfile.mkdtemp(dir=self.work)
+            os.chmod(directory, 0o755)
+            words = dict(self.words, workers=row.get("workers", "1"),
+                         listen=row.get("listen", ""))
+            pin = ["taskset", "-c", row.get("cpus", "0")]
+            self.servers[name] = Server(row, env, directory, pin, words)
+            self.samples[name] = []
+            self.half[name] = []
+        if "idle" in self.row:
+            self.hold_idle()
+
+    def hold_idle(self):
+        """Connections that stay silent, held by processes of each side."""
+        wanted = int(self.row["idle"])
+        count = idle_possible(wanted, int(self.row.get("workers", "1")),
+                              len(self.servers))
+        if count < wanted:
+            self.row["title"] = self.row["title"].replace(
+                f"{wanted} idle", f"{count} idle")
+            self.row["scale"] = self.row.get("scale", "").replace(
+                f"{wanted} idle", f"{count} idle")
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_OTHER
+        for server in self.servers.values():
+            for first in range(0, count, most):
+                self.holders.append(subprocess.Popen(
+                    PIN_CLIENT + [LOAD, "-p", str(server.port), "-q", "x",
+                                  "-t", "0", "-i",
+                                  str(min(most, count - first))],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        for holder in self.holders:
+            if not holder.stdout.readline():
+                raise clients.Failed("idle connections were refused")
+
+    def command(self, text, server, seconds):
+        # wrk knows whole seconds only.
+        if text.startswith("wrk"):
+            seconds = max(1, round(seconds))
+        words = {"seconds": str(seconds), "rate": str(self.rate or 0),
+                 "n": str(int(float(self.row.get("per_second", "0")) *
+                              seconds))}
+        text = server.fill(text)
+        for key, value in words.items():
+            text = text.replace("@" + key.upper() + "@", value)
+        return [LOAD if w == "load" else w for w in shlex.split(text)]
+
+    def client(self, name, text, seconds):
+        command = self.command(text, self.servers[name], seconds)
+        try:
+            return clients.run(command, PIN_CLIENT)
+        except clients.Failed as e:
+            raise clients.Failed(f"{name}: {e}") from e
+
+    def measure(self, name, seconds):
+        server = self.servers[name]
+        before, ticks = server.cpu_ns(), server.user_system()
+        result = self.client(name, self.row["client"], seconds)
+        result["cpu"] = ((server.cpu_ns() - before) / 1000 /
+                         result["requests"])
+        result["ticks"] = [b - a for a, b in
+                           zip(ticks, server.user_system())]
+        return result
+
+    def in_turn(self, rounds, what):
+        """what(side) for each side, the order turned every round."""
+        order = list(self.servers)
+        for turn in range(rounds):
+            for name in order:
+                what(name)
+            order = order[1:] + order[:1]
+            if turn % len(order) == len(order) - 1:
+                order.reverse()
+
+    def fixed_rate(self):
+        """A row of a fixed rate: half of what the first side can do."""
+        if "@RATE@" not in self.row["client"]:
+            return
+        closed = self.measure(next(iter(self.servers)), 1)
+        self.rate = int(closed["rate"] / 2)
+
+    def half_load(self, rounds):
+        """Latency at half of what the first side can do."""
+        if "half" not in self.row:
+            return
+        first = self.samples[next(iter(self.servers))]
+        rate = statistics.median(s["rate"] for s in first) / 2
+        rate /= float(self.row.get("half_batch", "1"))
+        self.rate = int(min(rate, RATE_MAX))
+
+        self.in_turn(rounds, lambda name: self.half[name].append(
+            self.client(name, self.row["half"], HALF_SECONDS)))
+
+    def count(self):
+        for name, server in self.servers.items():
+            counts, result = clients.count_calls(
+                server.pids(), lambda n=name: self.measure(n, WARM))
+            if counts:
+                self.calls[name] = [c / result["requests"] for c in counts]
+
+    def check(self):
+        """A side that was not what it says it is has failed, too."""
+        for name, server in self.servers.items():
+            self.memory[name] = server.memory()
+            env = self.sides[name][0]
+            driven = env and env.get("MEGAPIPE") != "off"
+            if driven and not server.accepted(BUILD):
+                raise clients.Failed(f"{name}: ran plainly")
+            complaint = server.complaint()
+            if complaint:
+                raise clients.Failed(f"{name}: {complaint}")
+
+    def run(self, rounds, seconds):
+        busy = []
+        try:
+            self.start()
+            self.fixed_rate()
+            busy = busy_loops(int(self.row.get("busy", "0")))
+            self.in_turn(1, lambda name: self.measure(name, WARM))
+            self.in_turn(rounds, lambda name: self.samples[name].append(
+                self.measure(name, seconds)))
+            self.count()
+            self.check()
+            for p in busy:
+                p.kill()
+            self.half_load(rounds)
+        except (clients.Failed, RuntimeError, subprocess.TimeoutExpired) as e:
+            self.errors.append(str(e))
+        finally:
+            for p in busy:
+                p.kill()
+                p.wait()
+            for holder in self.holders:
+                holder.stdin.close()
+                holder.wait()
+            for server in list(self.servers.values()) + self.others:
+                server.stop()
+        return {"row": self.row, "samples": self.samples, "half": self.half,
+                "calls": self.calls, "memory": self.memory,
+                "errors": self.errors, "rate": self.rate}
