@@ -275,8 +275,7 @@ bool vs_settle(struct vsock *vs)
 		vs_finish_shutdown(vs);
 	if (vs->slot >= 0 && vs_mine(vs) && !vs->rx && !vs->tx &&
 	    !vs->options && !vs->tx_bytes) {
-		chan_call_close(vs->th->ch, (struct chan_file){ .fd = vs->slot,
-								.lw = true });
+		thread_close_slot(vs->th, vs->slot);
 		vs->slot = -1;
 	}
 	if (leftover_any(vs))

@@ -72,8 +72,7 @@ static void end_result(struct thread *th, struct accept_req *req,
 		sys_close(fd);
 	}
 	if (req->result >= 0 && req->direct)
-		chan_call_close(th->ch, (struct chan_file){ .fd = req->result,
-							    .lw = true });
+		thread_close_slot(th, req->result);
 }
 
 static bool has_slot(const struct accept_req *req)
@@ -139,8 +138,7 @@ static void expose(struct vsock *vs)
 				     -1;
 		if (fd < 0)
 			continue;
-		chan_call_close(th->ch, (struct chan_file){ .fd = req->result,
-							    .lw = true });
+		thread_close_slot(th, req->result);
 		thread_count_lw(th, -1);
 		req->result = fd;
 		req->direct = false;
@@ -175,7 +173,8 @@ void listener_free(struct vsock *vs)
 bool listener_uses_slots(const struct vsock *vs)
 {
 	return opts.lwsocket != LWSOCKET_OFF &&
-	       chan_caps(vs->th->ch)->lwsocket && vs->listener->proven >= PROOF;
+	       chan_caps(vs->th->ch)->lwsocket &&
+	       vs->listener->proven >= PROOF && thread_has_slot(vs->th);
 }
 
 /* The program's socket, or what this process has of it for itself. */
@@ -204,6 +203,7 @@ static bool arm(struct vsock *vs)
 	req->vs = vs;
 	req->handle = (uint32_t)handle;
 	req->direct = listener_uses_slots(vs);
+	vs->th->slots += req->direct;
 	req->flags = SOCK_NONBLOCK | (req->direct ? 0 : SOCK_CLOEXEC);
 	list_append(&l->armed, &req->node);
 	l->armed_count++;
@@ -328,6 +328,7 @@ void listener_complete(struct accept_req *req, const struct chan_event *ev)
 	l->armed_count--;
 	req->state = SLOT_IDLE;
 	req->result = ev->result;
+	vs->th->slots -= req->direct && ev->result < 0;
 	if (ev->result == -ECANCELED || ev->result == -EINTR ||
 	    ev->result == -EAGAIN || ev->result == -EINVAL) {
 		/* Not listening any more. */

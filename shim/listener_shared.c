@@ -172,6 +172,7 @@ long listener_accept_slot(struct vsock *vs, struct sockaddr *addr,
 		vs->listener->proven = 0;
 		return -EOPNOTSUPP;
 	}
+	vs->th->slots++;
 	fd = listener_new_slot(vs, &req, fd, flags);
 	if (fd < 0)
 		return fd;

@@ -225,6 +225,7 @@ struct thread {
 	unsigned int askers;	/* threads that wait for that */
 	unsigned int held;	/* accepted connections that are open */
 	unsigned int lw_count;	/* sockets without a descriptor */
+	unsigned int slots;	/* of the ring: taken, or asked for */
 	int tid;
 	bool away;		/* blocked in a call that we see */
 	struct list all;	/* in the process's list */

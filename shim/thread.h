@@ -37,6 +37,22 @@ static inline void thread_count_lw(struct thread *th, int by)
 			 __ATOMIC_RELAXED);
 }
 
+/* Is there one for another connection? The kernel accepts before it looks, and
+ * a connection without a slot is closed. */
+static inline bool thread_has_slot(const struct thread *th)
+{
+	return th->slots < chan_slots(th->ch);
+}
+
+/* Ends what is in a slot; nothing is in flight on it. */
+static inline void thread_close_slot(struct thread *th, int slot)
+{
+	struct chan_file file = { .fd = slot, .lw = true };
+
+	chan_call_close(th->ch, file);
+	th->slots--;
+}
+
 /* Has it sockets that other threads may want and can't get at? */
 static inline bool thread_is_exposed(const struct thread *th)
 {

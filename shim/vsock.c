@@ -295,8 +295,7 @@ static void bury(struct vsock *vs)
 		vs->tx = SLOT_CANCELLING;
 	}
 	if (vs->slot >= 0 && !vs->rx && !vs->tx) {
-		chan_call_close(vs->th->ch, (struct chan_file){ .fd = vs->slot,
-								.lw = true });
+		thread_close_slot(vs->th, vs->slot);
 		vs->slot = -1;
 	}
 	vs_put(vs);
@@ -444,6 +443,7 @@ static void close_done(struct vsock *vs, int result)
 	vs->fin = SLOT_IDLE;
 	if (result == -ECANCELED)
 		return;		/* the send before it fell short: again */
+	vs->th->slots -= vs->slot >= 0;
 	vs->slot = -1;
 	vs_set_life(vs, VS_DEAD);
 	stat_inc(STAT_closed);
