@@ -9,12 +9,14 @@
  * anything else is an error. Prints one line of JSON.
  *
  *   load -p PORT -q REQUEST [-b BODY] [-c CONNECTIONS] [-t SECONDS]
- *        [-r RATE] [-n REQUESTS PER CONNECTION] [-i IDLE] [-m COPIES] [-x]
+ *        [-r RATE] [-n REQUESTS PER CONNECTION] [-i IDLE] [-s] [-m COPIES]
+ *        [-x]
  *
  * REQUEST may have \r and \n. -r: requests per second over all connections,
  * latency counted from when a request was due. -x: the server closes after
  * the last answer. -i: so many more connections that stay silent; with
- * -t 0 they are held until standard input ends. -m: REQUEST so many times in
+ * -t 0 they are held until standard input ends. -s: they ask for something,
+ * and do not read the answer. -m: REQUEST so many times in
  * one piece, whose answers count as one.
  */
 #include <arpa/inet.h>
@@ -50,7 +52,7 @@ static struct conn conns[CONNS_MAX];
 static int port, count = 64, epfd;
 static long per_conn = -1, idle_count;
 static double seconds = 1, rate;
-static bool server_closes;
+static bool server_closes, idle_ask;
 static char *request;
 static size_t request_len, answer_len;
 static char prefix[PREFIX];
@@ -294,9 +296,12 @@ static void hold_idle(void)
 {
 	long i;
 
-	for (i = 0; i < idle_count; i++)
-		if (dial(i, true) < 0)
+	for (i = 0; i < idle_count; i++) {
+		int fd = dial(i, true);
+
+		if (fd < 0 || (idle_ask && write(fd, request, request_len) < 0))
 			die("idle connection");
+	}
 	if (seconds > 0)
 		return;
 	printf("{\"idle\": %ld}\n", idle_count);
@@ -336,7 +341,7 @@ static void options(int argc, char **argv)
 	size_t body = 0, copies = 1;
 	int c;
 
-	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:m:x")) != -1) {
+	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:m:sx")) != -1) {
 		switch (c) {
 		case 'p': port = atoi(optarg); break;
 		case 'q': text = optarg; break;
@@ -347,6 +352,7 @@ static void options(int argc, char **argv)
 		case 'n': per_conn = atol(optarg); break;
 		case 'i': idle_count = atol(optarg); break;
 		case 'm': copies = strtoul(optarg, NULL, 10); break;
+		case 's': idle_ask = true; break;
 		case 'x': server_closes = true; break;
 		default: exit(2);
 		}

@@ -16,8 +16,7 @@ import clients
 from load import LOAD, PIN_CLIENT, PIN_SERVER, BUILD
 from servers import Server, free_port, listens, talk, wait_for
 
-HELLO = r"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
-BURST = r"GET /f64k HTTP/1.1\r\nHost: x\r\n\r\n"
+REST = 3       # seconds after a burst
 
 
 def directory_in(work):
@@ -38,11 +37,12 @@ def served(row, env, work):
 
 
 @contextlib.contextmanager
-def held(server, count):
-    """So many silent connections, until the block ends."""
+def held(server, count, asked=None):
+    """So many connections until the block ends: silent, or such that ask for
+    something and do not read the answer."""
     holder = subprocess.Popen(
-        PIN_CLIENT + [LOAD, "-p", str(server.port), "-q", "x", "-t", "0",
-                      "-i", str(count)],
+        PIN_CLIENT + [LOAD, "-p", str(server.port), "-q", asked or "x", "-t",
+                      "0", "-i", str(count)] + (["-s"] if asked else []),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         if not holder.stdout.readline():
@@ -62,26 +62,22 @@ def settled(server):
     return before
 
 
-def load(server, request, count, seconds="0.5"):
-    return clients.run([LOAD, "-p", str(server.port), "-c", str(count), "-t",
-                        seconds, "-q", request], PIN_CLIENT)
-
-
 def memory(row, env, work):
     """A worker that serves nobody; a silent connection; what a burst of
-    answers that nobody reads at once leaves behind."""
+    answers takes while nobody reads them, and has left when it is over."""
     count = int(row["connections"])
     with served(row, env, work) as server:
         channel = settled(server)
         with held(server, count):
             idle = (settled(server) - channel) / count
-        load(server, HELLO, count)
         before = settled(server)
-        load(server, row["burst"], int(row["burst_connections"]), "1")
-        time.sleep(float(row.get("burst_rest", "1")))
+        with held(server, int(row["burst_connections"]), row["burst"]):
+            burst = settled(server)
+        time.sleep(REST)
         after = settled(server)
     return {"channel": channel / 1024, "connection": idle,
-            "burst_left": (after - before) / 1024}
+            "burst": (burst - before) / 1024,
+            "left": (after - before) / 1024}
 
 
 def starts(row, env, work):
@@ -147,7 +143,7 @@ def instructions(row, env, work):
 
 KINDS = {
     "memory": (memory, {"channel": "KiB", "connection": "bytes",
-                        "burst_left": "KiB"}),
+                        "burst": "KiB", "left": "KiB"}),
     "start": (starts, {"start": "ms"}),
     "fork": (fork, {"fork": "ms"}),
     "instructions": (instructions, {"library": "instructions",

@@ -17,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -214,6 +215,8 @@ static void traced_round(void)
 		if (got_pid == pid) {
 			stopped(status);
 			quiet = now_ns();
+		} else {
+			sched_yield();
 		}
 		if (missing && (got_pid == 0 || ++looked % LOOK == 0))
 			missing = answers_missing();
@@ -224,10 +227,22 @@ static void traced_round(void)
 	}
 }
 
+/* On one CPU, a step is two switches and no interrupt of another CPU. */
+static void share_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	sched_setaffinity(pid, sizeof(set), &set);
+}
+
 static void attach(void)
 {
 	int status;
 
+	share_cpu();
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0 ||
 	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
 		die("trace");
@@ -236,12 +251,20 @@ static void attach(void)
 	step(0);
 }
 
+/* It is let go behind a step, with no trap on its way that would kill it. */
 static void detach(void)
 {
+	bool interrupted = false;
 	int status;
 
 	ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
-	waitpid(pid, &status, __WALL);
+	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			interrupted = true;
+		else if (interrupted)
+			break;
+		step(0);
+	}
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 }
 
