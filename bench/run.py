@@ -123,6 +123,7 @@ def main():
     work = tempfile.mkdtemp(prefix="megapipe-bench.", dir=memory)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results, began = [], time.monotonic()
+    how = {"rounds": ROUNDS, "seconds": SECONDS}
     allow_descriptors()
     try:
         files(work)
@@ -130,15 +131,15 @@ def main():
         for row in rows():
             results.append(run(row, work))
             print(report.text(results[-1]), flush=True)
+            saved = report.save(results[-1], BUILD, how)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     failed = sum(1 for r in results if r["errors"])
     print(f"\n{len(results)} rows, {failed} failed, "
           f"{time.monotonic() - began:.0f} s")
-    saved = report.save(results, BUILD, {"rounds": ROUNDS,
-                                         "seconds": SECONDS})
-    document.pictures(saved, BUILD)
-    if os.environ.get("UPDATE") == "1":
+    if results:
+        document.pictures(saved, BUILD)
+    if results and os.environ.get("UPDATE") == "1":
         document.update(saved, ROOT)
     return bool(failed) or not results
 

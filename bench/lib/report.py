@@ -124,23 +124,21 @@ def tree():
     return done.stdout.strip()
 
 
-def save(results, build, how):
-    """Puts the rows into build/bench.json, beside those of earlier runs."""
+def save(result, build, how):
+    """Puts the row into build/bench.json, beside those of earlier runs."""
     path = os.path.join(build, "bench.json")
     try:
         saved = json.loads(read(path))
         saved["rows"].items()
     except (ValueError, KeyError, AttributeError):
         saved = {"rows": {}}
-    where = machine()
-    for r in results:
-        row = {k: v for k, v in r["row"].items() if k != "number"}
-        saved["rows"][r["row"]["number"] + "-" + row["name"]] = {
-            "row": row, "machine": where, "tree": tree(), "how": how,
-            "summary": summarise(r), "errors": r["errors"],
-            "units": r.get("units", {}), "samples": r["samples"],
-            "half": r.get("half", {}), "took": r["took"],
-            "half_rate": r.get("rate")}
+    row = dict(result["row"])
+    saved["rows"][row.pop("number") + "-" + row["name"]] = {
+        "row": row, "machine": machine(), "tree": tree(), "how": how,
+        "summary": summarise(result), "errors": result["errors"],
+        "units": result.get("units", {}), "samples": result["samples"],
+        "half": result.get("half", {}), "took": result["took"],
+        "half_rate": result.get("rate")}
     saved["rows"] = dict(sorted(saved["rows"].items()))
     with open(path, "w", encoding="ascii") as f:
         json.dump(saved, f, indent=1)
