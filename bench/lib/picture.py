@@ -23,7 +23,7 @@ def frame(width, height, title, below):
 
 def bar(y, title, value):
     length = UNIT * min(value, LONGEST)
-    color = BETTER if value >= 1 else WORSE
+    color = BETTER if value >= 0.995 else WORSE
     return [words(LEFT - 8, y + 15, title, 'text-anchor="end"'),
             f'<rect x="{LEFT}" y="{y + 3}" height="{BAR - 6}" '
             f'width="{length:.0f}" fill="{color}"/>',
