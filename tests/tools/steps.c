@@ -15,18 +15,19 @@
  * one thread. Exit status 77 where nobody may trace it.
  */
 #include <arpa/inet.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -187,19 +188,30 @@ static void step(int signo)
 		die("step");
 }
 
+static uintptr_t instruction_pointer(void)
+{
+	struct user_regs_struct regs = { 0 };
+	struct iovec iov = { &regs, sizeof(regs) };
+
+	if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &iov) < 0)
+		die("registers");
+#ifdef __x86_64__
+	return regs.rip;
+#else
+	return regs.pc;
+#endif
+}
+
 /* One stop of the server: counts where it is, and lets it go on. */
 static void stopped(int status)
 {
 	int signo = WSTOPSIG(status);
-	long ip;
 
 	if (!WIFSTOPPED(status)) {
 		errno = ECHILD;
 		die("the server ended");
 	}
-	ip = ptrace(PTRACE_PEEKUSER, pid,
-		    (void *)offsetof(struct user, regs.rip), NULL);
-	note((uintptr_t)ip);
+	note(instruction_pointer());
 	step(signo == SIGTRAP || signo == SIGSTOP ? 0 : signo);
 }
 
