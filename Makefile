@@ -76,6 +76,12 @@ LIBLINK	:= -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete \
 ASAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	   -fno-omit-frame-pointer
 PLAIN	:=
+# What is preloaded is optimised as a whole: a call goes through a dozen small
+# functions in as many files. Objects of its own, as nothing else needs that.
+FAST	:= $(shell $(CC) -v 2>&1 | grep -q '^gcc version' && echo 'int x;' | \
+	   $(CC) -flto=auto -shared -fPIC -x c - -o /dev/null 2>/dev/null && \
+	   echo -flto=auto)
+FASTDIR	:= $(BUILD)$(if $(FAST),/fast)
 TSAN	:= -fsanitize=thread -fno-omit-frame-pointer
 CLIDEFS	:= -DMP_VERSION='"$(VERSION)"' -DMP_LIBDIR='"$(LIBDIR)"'
 TESTLIBS := -pthread -ldl -lm
@@ -131,7 +137,8 @@ objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
 
 # Objects depend on this file, so other flags or another compiler rebuild
 # them. Written while parsing, not by a rule: `make -q` must stay truthful.
-FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(ASAN) $(TSAN) $(STEER))
+FLAGS	:= $(strip $(CC) $(BASE) $(LIB) $(LIBLINK) $(FAST) $(ASAN) $(TSAN) \
+	   $(STEER))
 # What the command and megapipe.pc say of where things are.
 PATHS	:= $(strip $(VERSION) $(PREFIX) $(LIBDIR) $(INCDIR))
 ifeq ($(filter clean help uninstall,$(MAKECMDGOALS)),)
@@ -244,6 +251,7 @@ $(1)/tests/native/%: $(1)/obj/tests/native/%.o $(1)/obj/libtest.a \
 endef
 
 $(eval $(call variant,$(BUILD),PLAIN))
+$(if $(FAST),$(eval $(call variant,$(FASTDIR),FAST)))
 $(eval $(call variant,$(BUILD)/asan,ASAN))
 $(eval $(call variant,$(BUILD)/tsan,TSAN))
 $(eval $(call linked-in,$(BUILD)/asan,ASAN))
@@ -254,7 +262,7 @@ $(call units,$(BUILD),PLAIN)
 $(call units,$(BUILD)/asan,ASAN)
 $(call fuzzers,$(BUILD)/asan,ASAN)
 
--include $(wildcard $(foreach d,$(BUILD) $(BUILD)/asan $(BUILD)/tsan,\
+-include $(wildcard $(foreach d,$(BUILD) $(addprefix $(BUILD)/,fast asan tsan),\
 	$(d)/obj/*/*.d $(d)/obj/tests/*/*.d))
 
 # --- the kernel's program ----------------------------------------------------
@@ -276,10 +284,10 @@ $(BUILD)/bpf/steer.skel.h: $(BUILD)/bpf/steer.o
 
 # The core comes from its archive: --exclude-libs then hides mp_* and
 # io_uring_*, and what is exported is the shim's list and nothing else.
-$(BUILD)/libmegapipe-preload.so: $(call shim_o,$(BUILD)) \
-		$(BUILD)/obj/libcore.a $(LIBURING) $(BUILD)/flags
+$(BUILD)/libmegapipe-preload.so: $(call shim_o,$(FASTDIR)) \
+		$(FASTDIR)/obj/libcore.a $(LIBURING) $(BUILD)/flags
 	$(call msg,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(@F) -o $@ \
+	$(Q)$(CC) $(CFLAGS) $(FAST) $(LIBLINK) $(LDFLAGS) -Wl,-soname,$(@F) -o $@ \
 		$(filter %.o,$^) $(filter %.a,$^)
 
 # One object that has all it needs and shows mp_* only, for both libraries: a
