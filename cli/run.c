@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../core/opts.h"
 #include "cli.h"
 #include "probe.h"
 
@@ -36,19 +37,27 @@ static const char usage[] =
 "  -e, --env=NAME=VALUE  set a variable for it; several are possible\n"
 "  -l, --library=FILE    the library, if not the one that belongs to megapipe\n"
 "  -q, --quiet           say nothing of what stands in the way\n"
+"  -v, --verbose         say also what it lacks for more\n"
 "  -h, --help            this text\n"
 "\n"
 "Exit status: that of the program; 125 the command failed, 126 the program\n"
 "cannot be executed, 127 it is not found.\n"
 "The variables: megapipe env.\n";
 
-static bool quiet;
+static bool quiet, verbose;
 
 static void warn(const char *program, const char *cause, const char *way_out)
 {
 	if (!quiet)
 		complain("%s: %s; it will run without channels (%s)", program,
 			 cause, way_out);
+}
+
+static void warn_less(const char *program, const char *cause,
+		      const char *effect, const char *way_out)
+{
+	if (!quiet)
+		complain("%s: %s; %s (%s)", program, cause, effect, way_out);
 }
 
 /* --- the program ----------------------------------------------------- */
@@ -194,14 +203,45 @@ static void check_image(const char *path)
 		     "a build of it for glibc");
 }
 
-static void check_ring(const char *path)
+static void no_complaint(const char *line)
+{
+}
+
+/* A server of one process does not care, and that is not seen from here: only
+ * who asks for it is told. */
+static void check_bpf(const char *path)
+{
+	bool asked;
+
+	opts_parse(environ, no_complaint);	/* the library will complain */
+	asked = opts.partition == PARTITION_EBPF;
+	if (!asked && !verbose && opts.mode != MODE_STRICT)
+		return;
+	if (!asked && opts.partition != PARTITION_AUTO)
+		return;
+	if (probe_ebpf() < 0)
+		warn_less(path, "eBPF is not allowed", asked ?
+			  "its processes will share one accept queue" :
+			  "if it has several processes, their accept queues "
+			  "are chosen by CPU, without regard to load",
+			  "CAP_BPF, AmbientCapabilities=CAP_BPF");
+}
+
+static void check_kernel(const char *path)
 {
 	struct probe_ring p;
 
 	probe_ring(&p);
-	if (p.error < 0)
+	if (p.error < 0) {
 		warn(path, probe_ring_reason(p.error),
 		     probe_ring_advice(p.error));
+		return;
+	}
+	if (verbose && p.entries < 256)
+		warn_less(path, "too little locked memory for whole rings",
+			  "its batches will be smaller",
+			  probe_ring_advice(-ENOMEM));
+	check_bpf(path);
 }
 
 /* --- the environment ------------------------------------------------- */
@@ -306,7 +346,7 @@ static int execute(char **argv)
 	}
 	check_privileges(path);
 	check_image(path);
-	check_ring(path);
+	check_kernel(path);
 	execv(path, argv);
 	complain("%s: %m", path);
 	return EXIT_CANNOT_EXECUTE;
@@ -320,13 +360,14 @@ int cmd_run(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "library", required_argument, NULL, 'l' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *library = NULL;
 	int c, status = 0;
 
 	opterr = 0;
-	while (!status && (c = getopt_long(argc, argv, "+c:e:hl:q", options,
+	while (!status && (c = getopt_long(argc, argv, "+c:e:hl:qv", options,
 					   NULL)) != -1) {
 		if (c == 'h')
 			return show(usage);
@@ -338,8 +379,10 @@ int cmd_run(int argc, char **argv)
 			status = set_variable(optarg);
 		else if (c == 'l')
 			library = optarg;
-		else
+		else if (c == 'q')
 			quiet = true;
+		else
+			verbose = true;
 	}
 	if (status)
 		return status;

@@ -62,7 +62,8 @@ _megapipe_run()
 	*)
 		case $cur in
 		-*) COMPREPLY=($(compgen -W '-c --config= -e --env= -l
-			--library= -q --quiet -h --help' -- "$cur")) ;;
+			--library= -q --quiet -v --verbose
+			-h --help' -- "$cur")) ;;
 		*) COMPREPLY=($(compgen -c -- "$cur")) ;;
 		esac ;;
 	esac

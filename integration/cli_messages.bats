@@ -212,6 +212,32 @@ sys.exit(subprocess.run([sys.argv[1], \"stat\"]).returncode)" "$2"' \
 	grep -qF "(sysctl kernel.io_uring_disabled=0)" "$MP_DIR/err"
 }
 
+smaller_rings() {
+	hears 0 "too little locked memory for whole rings; its batches will be smaller (raise the limit" \
+		nobody "$MP_DIR/megapipe" run -v true
+}
+
+# Nobody is told who has not asked: a server of one process does not care.
+@test "messages: run with less" {
+	((EUID == 0)) || skip "root has to become another user"
+	cp "$MP" "$MP_LIB" "$MP_DIR/"
+	bpf=$(sysctl -n kernel.unprivileged_bpf_disabled)
+	((bpf)) || skip "everybody may use eBPF here"
+	less() { hears 0 "$@"; same "lines" 1 "$(wc -l <"$MP_DIR/err")"; }
+	nobody "$MP_DIR/megapipe" run true 2>"$MP_DIR/err"
+	same "not asked" "" "$(<"$MP_DIR/err")"
+	less "true: eBPF is not allowed; its processes will share one accept queue (CAP_BPF, AmbientCapabilities=CAP_BPF)" \
+		nobody "$MP_DIR/megapipe" run -e MEGAPIPE_PARTITION=ebpf true
+	chosen="if it has several processes, their accept queues are chosen by CPU"
+	less "$chosen" nobody "$MP_DIR/megapipe" run -v true
+	less "$chosen" nobody "$MP_DIR/megapipe" run -e MEGAPIPE=strict true
+	# The kernel takes its time to give back what another ring had locked.
+	ulimit -l 44
+	wait_for 20 smaller_rings
+	nobody "$MP_DIR/megapipe" run -qv true 2>"$MP_DIR/err"
+	same "quiet" "" "$(<"$MP_DIR/err")"
+}
+
 # library STATUS TEXT VAR=VALUE...: a program that only ends, preloaded.
 library() {
 	local status=$1 text=$2

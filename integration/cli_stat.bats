@@ -139,6 +139,15 @@ teardown() { mp_teardown; }
 	grep -q 'the processes have ended' "$MP_DIR/err"
 }
 
+@test "stat --prometheus: promtool finds nothing" {
+	command -v promtool >/dev/null || skip "promtool (prometheus) is not installed"
+	server_start
+	tell_once echo x
+	"$MP" stat --prometheus "$SRV_PID" | promtool check metrics
+	"$MP" stat --prometheus | promtool check metrics
+	server_end
+}
+
 # The text format: names, HELP and TYPE before the samples of a family, label
 # syntax, cumulative buckets that end in +Inf and agree with _count.
 @test "stat --prometheus: is the exposition format" {
