@@ -385,6 +385,10 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 		if (unlikely(th->cancelled))
 			look_for_cancel(th);
 		n = turn(set, events, max, left, mask);
+		/* The cancelling signal (glibc 2.41 sends it to who sleeps,
+		 * and it comes before pthread_cancel() has returned)? */
+		if (unlikely(n == -EINTR))
+			look_for_cancel(th);
 	} while (!n && (left = time_left(deadline)) && !set->plain);
 	/* Another thread waits on it as well, or polls it: the kernel's now,
 	 * once what that thread left for us to do is done. */
