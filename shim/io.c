@@ -25,8 +25,11 @@
 static long recv_given(struct vsock *vs, const struct iovec *iov, size_t count,
 		       int flags)
 {
-	long ret = vs_end_receive(vs);
+	long ret;
 
+	if (unlikely(flags & (MSG_OOB | MSG_ERRQUEUE)))
+		return SHIM_PASS;
+	ret = vs_end_receive(vs);
 	if (ret)
 		return ret;
 	ret = SHIM_PASS;
