@@ -118,8 +118,13 @@ void listener_reset_queue(struct vsock *vs)
 
 void listener_pass_on(struct vsock *vs)
 {
-	if (vs->listener->part && vs_mine(vs))
-		end_queue(vs, vs->listener->part);
+	struct partition *part = vs->listener->part;
+
+	if (!part || !vs->listener->queued || !vs_mine(vs))
+		return;
+	end_queue(vs, part);
+	/* It may ask for one all the same. */
+	part->elsewhere = true;
 }
 
 /* As far as there are numbers. */

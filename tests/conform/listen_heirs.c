@@ -13,10 +13,54 @@
 
 /* How the first process leaves its connections. */
 static int way;
-enum { CLOSE, DUP, EXIT, UNDERSCORE, EXEC, DELETE };
+enum { CLOSE, DUP, EXIT, UNDERSCORE, EXEC, DELETE, KEEP };
+
+/* Its own name, twice: as accept() and as getpeername() say it. */
+static void answer(int fd, const struct sockaddr_in *name)
+{
+	struct sockaddr_in peer;
+	socklen_t len = sizeof(peer);
+
+	MUST(getpeername(fd, (struct sockaddr *)&peer, &len));
+	CHECK_EQ(len, sizeof(peer));
+	CHECK_EQ(send(fd, &name->sin_port, 2, 0), 2);
+	CHECK_EQ(send(fd, &peer.sin_port, 2, 0), 2);
+	MUST(close(fd));
+}
+
+/* What waits, at most so many: more are not to be served here. */
+static int serve_now(struct fix *f, int ep, int max)
+{
+	struct sockaddr_in name;
+	socklen_t len;
+	int fd, n = 0;
+
+	for (; n < max; n++) {
+		len = sizeof(name);
+		fd = accept4(f->lfd, (struct sockaddr *)&name, &len,
+			     SOCK_NONBLOCK);
+		if (fd < 0)
+			return n;
+		set_add(ep, fd, EPOLLIN);
+		CHECK_EQ(len, sizeof(name));
+		answer(fd, &name);
+	}
+	return n;
+}
+
+static int serve(struct fix *f, int ep, int max)
+{
+	struct epoll_event ev;
+
+	CHECK_EQ(epoll_wait(ep, &ev, 1, 4 * WAIT_MS), 1);
+	if (ev.data.fd != f->lfd)
+		_exit(0);
+	return serve_now(f, ep, max);
+}
 
 static void leave(struct fix *f, int ep, int end)
 {
+	struct epoll_event ev;
 	char byte;
 
 	switch (way) {
@@ -36,49 +80,17 @@ static void leave(struct fix *f, int ep, int end)
 	case DELETE:
 		set_del(ep, f->lfd);
 		break;
+	case KEEP:
+		set_del(ep, f->lfd);
+		CHECK_EQ(epoll_wait(ep, &ev, 1, 0), 0);
+		CHECK_EQ(serve_now(f, ep, CLIENTS), CLIENTS);
+		break;
 	}
 	/* It goes on, and looks for other events. */
 	set_add(ep, end, EPOLLIN);
 	CHECK(set_next(ep, end, 4 * WAIT_MS));
 	CHECK_EQ(read(end, &byte, 1), 0);
 	_exit(0);
-}
-
-/* Its own name, twice: as accept() and as getpeername() say it. */
-static void answer(int fd, const struct sockaddr_in *name)
-{
-	struct sockaddr_in peer;
-	socklen_t len = sizeof(peer);
-
-	MUST(getpeername(fd, (struct sockaddr *)&peer, &len));
-	CHECK_EQ(len, sizeof(peer));
-	CHECK_EQ(send(fd, &name->sin_port, 2, 0), 2);
-	CHECK_EQ(send(fd, &peer.sin_port, 2, 0), 2);
-	MUST(close(fd));
-}
-
-/* What waits, at most so many: more are not to be served here. */
-static int serve(struct fix *f, int ep, int max)
-{
-	struct sockaddr_in name;
-	struct epoll_event ev;
-	socklen_t len;
-	int fd, n = 0;
-
-	CHECK_EQ(epoll_wait(ep, &ev, 1, 4 * WAIT_MS), 1);
-	if (ev.data.fd != f->lfd)
-		_exit(0);
-	for (; n < max; n++) {
-		len = sizeof(name);
-		fd = accept4(f->lfd, (struct sockaddr *)&name, &len,
-			     SOCK_NONBLOCK);
-		if (fd < 0)
-			return n;
-		set_add(ep, fd, EPOLLIN);
-		CHECK_EQ(len, sizeof(name));
-		answer(fd, &name);
-	}
-	return n;
 }
 
 struct child {
@@ -182,7 +194,7 @@ static void inherit(struct fix *f, bool waits)
 	child_end(&heir);
 	MUST(close(leaver.end));
 	MUST(close(leaver.told));
-	if (way == CLOSE || way == DUP || way == DELETE)
+	if (way == CLOSE || way == DUP || way == DELETE || way == KEEP)
 		child_ok(leaver.pid);
 }
 
@@ -199,6 +211,7 @@ HEIR(t_exit, EXIT, false)
 HEIR(t_underscore, UNDERSCORE, false)
 HEIR(t_exec, EXEC, false)
 HEIR(t_delete, DELETE, false)
+HEIR(t_keep, KEEP, false)
 HEIR(t_close_waits, CLOSE, true)
 HEIR(t_exit_waits, EXIT, true)
 HEIR(t_delete_waits, DELETE, true)
@@ -210,6 +223,7 @@ static const struct net_case cases[] = {
 	{ "_exit()", t_underscore, BARE },
 	{ "exec", t_exec, BARE },
 	{ "EPOLL_CTL_DEL", t_delete, BARE },
+	{ "EPOLL_CTL_DEL, and accept() all the same", t_keep, BARE },
 	{ "close(), another one waits", t_close_waits, BARE },
 	{ "exit(), another one waits", t_exit_waits, BARE },
 	{ "EPOLL_CTL_DEL, another one waits", t_delete_waits, BARE },
