@@ -64,6 +64,22 @@ static void no_descriptor(void)
 	CHECK_EQ(tap_count_fds(), before);
 }
 
+/* Only what is there already. */
+static void accept_now(void)
+{
+	struct chan_file f = accepted();
+	int second;
+
+	ring_accept_now(ring, ACCEPT, lfd, &name, &name_len);
+	CHECK_EQ(real_wait(ACCEPT).res, -EAGAIN);
+	second = real_connect(&where);
+	ring_accept_now(ring, ACCEPT, lfd, &name, &name_len);
+	CHECK_EQ(ring_submit(ring), 1);
+	CHECK(real_wait(ACCEPT).res >= 0);
+	MUST(close(second));
+	finish(f);
+}
+
 static void receive(void)
 {
 	struct chan_file f = accepted();
@@ -222,6 +238,7 @@ static void slot_is_free_again(void)
 
 static const struct unit_case cases[] = {
 	{ "accepted with its name and no descriptor", no_descriptor },
+	{ "accepted only when one waits", accept_now },
 	{ "receives bytes, then the end", receive },
 	{ "receives a stream", receive_stream },
 	{ "receives nothing without buffers, and loses nothing",
