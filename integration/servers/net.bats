@@ -153,7 +153,7 @@ vsftpd_session() {
 		anon_root="$MP_DIR/root" write_enable=YES anon_upload_enable=YES \
 		no_anon_password=YES anon_umask=022 xferlog_enable=NO \
 		secure_chroot_dir="$MP_DIR/server/empty" ftp_username=daemon \
-		connect_from_port_20=NO port_promiscuous=YES seccomp_sandbox=YES \
+		connect_from_port_20=NO port_promiscuous=YES seccomp_sandbox=NO \
 		>"$MP_DIR/server/conf"
 	serve server "$VSFTPD" "$MP_DIR/server/conf"
 	wait_for 10 port_answers "$port" >&2
