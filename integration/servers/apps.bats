@@ -35,11 +35,13 @@ app_session() {
 	"$verify" server >&2
 }
 
+# Tornado's workers look each second whether they are to end, twice: with two
+# seconds of grace some are killed, and leave no counters.
 gunicorn_with() {
 	need gunicorn
 	PATH=/usr/bin:$PATH WEB_REQUESTS=100 as_plain "$1" app_session "$3" \
 		/usr/bin/gunicorn --chdir "$APPS" -b 127.0.0.1:@PORT@ -w 2 \
-		--threads 4 -k "$2" --graceful-timeout 2 app:app
+		--threads 4 -k "$2" --graceful-timeout 6 app:app
 }
 
 uwsgi_with() {
