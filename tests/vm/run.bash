@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
-vm=$PWD/build/vm
+. tests/vm/machine.bash
 modes=${MODES:-plain on off}
 program_seconds=120
 # The unit test that has the kernel's verifier look at our program, and what
@@ -33,45 +33,6 @@ result()
 {
 	count=$((count + 1))
 	echo "$1 $count - $2"
-}
-
-# fetch_kernel VERSION SUITE: build/vm/VERSION/vmlinuz from that suite of the
-# mirror this machine uses, with lists and cache of our own.
-fetch_kernel()
-{
-	local dir=$vm/$1 apt=$vm/$1/apt mirror options package
-	local keys=/usr/share/keyrings/debian-archive-keyring.gpg
-
-	[ ! -s "$dir/vmlinuz" ] || return 0
-	# shellcheck disable=SC2016 # apt's own variables
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' |
-		grep -E '/debian/?$' | head -n 1)
-	[ -n "$mirror" ] || return 1
-	rm -rf "$dir"
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$dir/x"
-	echo "deb [signed-by=$keys] $mirror $2 main" >"$apt/sources.list"
-	options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list"
-		-o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
-		-o Dir::State::status=/dev/null -o "Dir::Cache=$apt/cache"
-		-o "APT::Sandbox::User=$(id -un)")
-	timeout 120 apt-get "${options[@]}" update >&2 || return 1
-	package=$(apt-cache "${options[@]}" depends linux-image-cloud-amd64 |
-		sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-	case $1=$package in
-	newest=linux-image-[0-9]*) ;;
-	"$1=linux-image-$1."*) ;;
-	*) return 1 ;;
-	esac
-	# Newer ones have the kernel itself in a package beside.
-	(cd "$dir" && for package in "$package" \
-		"${package/-image-/-binary-}"; do
-		timeout 120 apt-get "${options[@]}" download "$package" >&2 &&
-			dpkg-deb -x ./"$package"_*.deb x &&
-			find x -name 'vmlinuz*' -type f | grep -q . && break
-	done)
-	find "$dir/x" -name 'vmlinuz*' -type f -exec mv {} "$dir/vmlinuz" ';'
-	[ -s "$dir/vmlinuz" ] || return 1
-	rm -rf "$apt" "$dir/x" "$dir"/*.deb
 }
 
 # image NAME...: build/vm/initramfs with these programs and what they need.
@@ -98,17 +59,11 @@ image()
 	printf 'root:x:0:0::/:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n' \
 		>"$root/etc/passwd"
 	printf 'root:x:0:\nwww-data:x:33:\n' >"$root/etc/group"
-	# pthread_exit() loads libgcc when it is called.
-	{ ldd "$root"/t/* 2>/dev/null; ls /lib/*/libgcc_s.so.1; } | grep -oE '/lib[^ ]*' | sort -u | grep -v ':$' |
-		while read -r lib; do
-			mkdir -p "$root$(dirname "$lib")"
-			cp -L "$lib" "$root$lib"
-		done
+	libraries "$root" "$root"/t/*
 	install -m 755 tests/vm/init "$root/init"
 	echo "$program_seconds $modes" >"$root/modes"
 	printf '%s\n' "$@" >"$root/list"
-	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) \
-		>"$vm/initramfs"
+	pack "$root"
 }
 
 # An emulator with several threads may lose a race with a kernel that patches
@@ -120,21 +75,11 @@ boot()
 	local try
 
 	for try in 1 2 3; do
-		boot_once "$1"
+		machine "$1" "$machine_seconds"
 		! grep -q '^VM kernel' "$vm/$1.log" || return 0
 		echo "# $1: no init at try $try: $(grep -m 1 -E \
 			'Oops|panic|BUG' "$vm/$1.log")"
 	done
-}
-
-boot_once()
-{
-	timeout -k 5 "$machine_seconds" qemu-system-x86_64 \
-		-accel tcg,thread=multi -cpu max -smp 8 -m 1G \
-		-nodefaults -nographic -serial stdio -no-reboot \
-		-kernel "$vm/$1/vmlinuz" -initrd "$vm/initramfs" \
-		-append 'console=ttyS0 panic=-1 quiet' </dev/null 2>&1 |
-		tr -d '\r' | sed 's/.*VM kernel/VM kernel/' >"$vm/$1.log"
 }
 
 # verdicts VERSION NAME...: results from the console. A program without a
