@@ -404,11 +404,14 @@ $(BUILD)/bench/load: bench/load.c $(BUILD)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(LDFLAGS) -o $@ $<
 
-PAPER	:= $(addprefix $(BUILD)/bench/paper/,server load)
+PAPER	:= $(addprefix $(BUILD)/bench/paper/,server load resp)
 $(BUILD)/obj/bench/paper/%.o: bench/paper/%.c $(BUILD)/flags
 	$(call compile,$(BASE) -I core)
 $(BUILD)/bench/paper/server: $(call objs,$(BUILD),bench/paper,\
 		server epoll megapipe) $(BUILD)/libmegapipe.so
+	$(call link,$(call rpath,../..))
+$(BUILD)/bench/paper/resp: $(BUILD)/obj/bench/paper/resp.o \
+		$(BUILD)/libmegapipe.so
 	$(call link,$(call rpath,../..))
 $(BUILD)/bench/paper/load: $(BUILD)/obj/bench/paper/load.o
 	$(call link,)

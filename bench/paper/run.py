@@ -7,7 +7,7 @@ sides of one column run one after the other, the order turned every round; a
 run with an error has no result. Writes the tables of docs/paper.md between
 their markers when UPDATE=1, the pictures beside it, and build/paper.json.
 
-  ROWS      parts counts sizes cores hello (all)
+  ROWS      parts counts sizes cores hello locks1 locks8 (all)
   ROUNDS    rounds of each (3)
   SECONDS   length of one measurement (0.8)
 """
@@ -28,6 +28,7 @@ sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 
 import clients      # noqa: E402
+import locks        # noqa: E402
 import tables       # noqa: E402
 from servers import Server, read      # noqa: E402
 
@@ -36,6 +37,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = float(os.environ.get("SECONDS", "0.8"))
 CPUS = sorted(os.sched_getaffinity(0))
 CONNECTIONS = 256
+LOCK_SECONDS = 5
 
 # Each adds one part to the one before it, as the paper's Table 3 does.
 SIDES = {
@@ -170,13 +172,13 @@ def cores():
     return out
 
 
-class Hello:
-    """The hello server of examples/, in the shape of lib/servers.Server."""
+class Native:
+    """A server on libmegapipe, in the shape of lib/servers.Server."""
 
-    def __init__(self):
+    def __init__(self, program):
         self.process = subprocess.Popen(
-            ["taskset", "-c", "0", os.path.join(BUILD, "examples/http_hello"),
-             "0"], stdout=subprocess.PIPE, text=True)
+            ["taskset", "-c", "0", os.path.join(BUILD, program), "0"],
+            stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().split(":")[1].strip()
 
     def cpu_ns(self):
@@ -187,8 +189,8 @@ class Hello:
         self.process.wait()
 
 
-def nginx(work, env):
-    row = {"server": "nginx", "conf": "nginx.conf"}
+def unmodified(server, work, env):
+    row = {"server": server, "conf": server.split("-")[0] + ".conf"}
     directory = tempfile.mkdtemp(dir=work)
     os.chmod(directory, 0o755)
     return Server(row, env, directory, ["taskset", "-c", "0"],
@@ -196,15 +198,41 @@ def nginx(work, env):
                    "workers": "1", "listen": ""})
 
 
-def hello_once(server, pipeline):
+def wrk(pipelined):
     script = os.path.join(os.path.dirname(HERE), "lib", "pipeline.lua")
-    command = ["wrk", "-t1", "-c64", "-d1"]
-    command += ["-s", script] if pipeline else []
-    command.append(f"http://127.0.0.1:{server.port}/hello")
+    return ["wrk", "-t1", "-c64", "-d1"] + \
+        (["-s", script] if pipelined else []) + ["http://127.0.0.1:@/hello"]
+
+
+def redis(count, *more):
+    return ["redis-benchmark", "-p", "@", "-c", "64", "-n", str(count), "-t",
+            "get,set", "--csv", *more]
+
+
+# What is asked, the unmodified server, the native one.
+NATIVE = (
+    ("keep-alive", wrk(False), "nginx", "hello"),
+    ("16 pipelined", wrk(True), "nginx", "hello"),
+    ("GET and SET", redis(60000), "redis-server", "store"),
+    ("GET and SET, -P 16", redis(500000, "-P", "16"), "redis-server", "store"),
+)
+
+
+def native_once(server, command):
     before = server.cpu_ns()
-    result = clients.run(command, ["taskset", "-c", "1"])
+    result = clients.run([word.replace("@", str(server.port))
+                          for word in command], ["taskset", "-c", "1"])
     return {"rate": result["rate"],
             "us": (server.cpu_ns() - before) / 1000 / result["requests"]}
+
+
+def native_sides(command, servers):
+    samples, order = {s: [] for s in servers}, list(servers)
+    for _ in range(ROUNDS):
+        for side in order:
+            samples[side].append(native_once(servers[side], command))
+        order = order[1:] + order[:1]
+    return {s: middle(v) for s, v in samples.items()}
 
 
 def hello():
@@ -212,19 +240,20 @@ def hello():
     library = os.path.join(BUILD, "libmegapipe-preload.so")
     work = tempfile.mkdtemp(prefix="megapipe-paper.")
     os.chmod(work, 0o755)
-    servers = {"nginx": nginx(work, {}),
-               "nginx, preload": nginx(work, {"LD_PRELOAD": library}),
-               "hello, libmegapipe": Hello()}
+    servers = {
+        "nginx": unmodified("nginx", work, {}),
+        "nginx, preload": unmodified("nginx", work, {"LD_PRELOAD": library}),
+        "hello, libmegapipe": Native("examples/http_hello"),
+        "redis-server": unmodified("redis-server", work, {}),
+        "redis-server, preload": unmodified("redis-server", work,
+                                            {"LD_PRELOAD": library}),
+        "store, libmegapipe": Native("bench/paper/resp")}
     out = {}
     try:
-        for what, pipeline in (("keep-alive", False),
-                               ("16 pipelined", True)):
-            samples, order = {s: [] for s in servers}, list(servers)
-            for _ in range(ROUNDS):
-                for side in order:
-                    samples[side].append(hello_once(servers[side], pipeline))
-                order = order[1:] + order[:1]
-            out[what] = {s: middle(v) for s, v in samples.items()}
+        for what, command, *names in NATIVE:
+            out[what] = native_sides(command, {
+                side: server for side, server in servers.items()
+                if side.split(",")[0] in names})
             tables.progress(what, out[what])
     finally:
         for server in servers.values():
@@ -233,19 +262,34 @@ def hello():
     return out
 
 
-RUN = {"parts": parts, "counts": counts, "sizes": sizes, "cores": cores, "hello": hello}
+def waited(length):
+    """Locks that were waited for on 8 CPUs, which are emulated."""
+    sides = {s: SIDES[s] for s in ("epoll, shared", "epoll, SO_REUSEPORT",
+                                   "interface", "+P+B+L")}
+    return locks.run(sides, LOCK_SECONDS, CONNECTIONS, length)
+
+
+RUN = {"parts": parts, "counts": counts, "sizes": sizes, "cores": cores,
+       "hello": hello, "locks1": lambda: waited(1),
+       "locks8": lambda: waited(8)}
+
+
+def machine(name):
+    if name.startswith("locks"):
+        return (f"8 emulated CPUs, Debian's newest kernel, {LOCK_SECONDS} s, "
+                f"{CONNECTIONS} connections")
+    return (f"{len(CPUS)} CPUs, Linux {platform.release().split('-')[0]}, "
+            f"{ROUNDS} rounds of {SECONDS} s, {CONNECTIONS} connections")
 
 
 def main():
-    wanted = os.environ.get("ROWS", "parts counts sizes cores hello").split()
+    wanted = os.environ.get("ROWS", " ".join(RUN)).split()
     path = os.path.join(BUILD, "paper.json")
     results = json.loads(read(path) or "{}")
     for name in wanted:
         # Keys are numbers in Python and text in JSON: the latter.
         results[name] = json.loads(json.dumps(RUN[name]()))
-        results[name + "_machine"] = (
-            f"{len(CPUS)} CPUs, Linux {platform.release().split('-')[0]}, {ROUNDS} rounds "
-            f"of {SECONDS} s, {CONNECTIONS} connections")
+        results[name + "_machine"] = machine(name)
         with open(path, "w", encoding="ascii") as f:
             json.dump(results, f, indent=1)
     tables.write(results, BUILD)

@@ -3,6 +3,8 @@
 import os
 import re
 
+import locks
+
 # The paper's Table 3, accumulated percent; the sum agrees with its Figure
 # 1(a), the division into parts has no second witness.
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -95,7 +97,7 @@ def beside(r, paper, unit):
 def hello(r):
     rows = []
     for what, sides in r.items():
-        plain = sides["nginx"]["us"]
+        plain = next(iter(sides.values()))["us"]
         for side, s in sides.items():
             rows.append([what, side, f"{s['us']:.2f}",
                          f"{plain / s['us']:.2f}", f"{s['rate']:.0f}"])
@@ -114,7 +116,19 @@ def counts(r):
                                       for n in lengths], rows)
 
 
-MAKE = {"counts": counts, "parts": parts, "costs": costs, "hello": hello,
+def waited(r):
+    rows = []
+    for side, n in r.items():
+        per = 1000 / max(n["transactions"], 1)
+        total = n["all"] - n.get("nothing of ours", 0)
+        rows.append([side] + [f"{n.get(k, 0) * per:.0f}"
+                              for k in locks.SHOWN] +
+                    [f"**{total * per:.0f}**", str(n["transactions"])])
+    return table(["locks waited for, in 1000 transactions"] +
+                 list(locks.SHOWN) + ["all", "transactions"], rows)
+
+
+MAKE = {"locks1": waited, "locks8": waited, "counts": counts, "parts": parts, "costs": costs, "hello": hello,
         "sizes": lambda r: beside(r, SIZES, "bytes"),
         "cores": lambda r: beside(r, CORES, "threads")}
 
