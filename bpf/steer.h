@@ -170,7 +170,8 @@ struct steer_fds {
 	int table, sockets, program;
 };
 
-/* Loads the kernel's program. 0, or -errno: -EPERM without CAP_BPF, -ENOTSUP
+/* Loads the kernel's program. 0, or -errno: -EPERM without CAP_BPF, -EINVAL
+ * without CAP_PERFMON (the loader is a program that calls bpf()), -ENOTSUP
  * when built without it. Nothing is left open then. */
 int steer_load(struct steer_fds *out);
 

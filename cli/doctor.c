@@ -200,9 +200,13 @@ static void look_at_bpf(void)
 {
 	int e = probe_ebpf(), c = probe_cbpf();
 
-	if (e)
-		found(INFO, "eBPF", NULL, "not for this user (%s): needs "
-		      "CAP_BPF", strerror(-e));
+	if (e == -ENOTSUP)
+		found(INFO, "eBPF", NULL, "not in this build: clang, "
+		      "bpftool or libbpf-dev was missing");
+	else if (e)
+		found(INFO, "eBPF", "CAP_BPF and CAP_PERFMON, for a server "
+		      "of several processes", "not for this user (%s)",
+		      strerror(-e));
 	else
 		found(INFO, "eBPF", NULL, "can choose among listeners that "
 		      "share a port");

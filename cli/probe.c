@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* See probe.h. */
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../bpf/steer.h"
 #include "probe.h"
 
 /* What a channel asks for; it goes down to a fourth when memory is short
@@ -62,9 +61,17 @@ void probe_ring(struct probe_ring *out)
 	munmap(shared, sizeof(*shared));
 }
 
+/* Some profiles of containers answer as a kernel without it would. */
+static int hidden(int error)
+{
+	return error == -ENOSYS &&
+	       !access("/proc/sys/kernel/io_uring_disabled", F_OK) ? -EPERM :
+								     error;
+}
+
 const char *probe_ring_reason(int error)
 {
-	switch (error) {
+	switch (hidden(error)) {
 	case -ENOSYS:
 		return "this kernel has no io_uring";
 	case -EPERM:
@@ -86,7 +93,7 @@ const char *probe_ring_reason(int error)
 
 const char *probe_ring_advice(int error)
 {
-	switch (error) {
+	switch (hidden(error)) {
 	case -EPERM:
 	case -EACCES:
 		return probe_number("/proc/sys/kernel/io_uring_disabled", 0) ?
@@ -104,24 +111,17 @@ const char *probe_ring_advice(int error)
 	}
 }
 
-/* r0 = 1; exit: the program that SO_REUSEPORT would ask. */
+/* The program itself: what loads it needs more than a small one would. */
 int probe_ebpf(void)
 {
-	static const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SK_REUSEPORT,
-		.insns = (uintptr_t)program,
-		.insn_cnt = 2,
-		.license = (uintptr_t)"GPL",
-	};
-	int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	struct steer_fds fds;
+	int ret = steer_load(&fds);
 
-	if (fd < 0)
-		return -errno;
-	close(fd);
+	if (ret < 0)
+		return ret;
+	close(fds.table);
+	close(fds.sockets);
+	close(fds.program);
 	return 0;
 }
 

@@ -220,11 +220,11 @@ static void check_bpf(const char *path)
 	if (!asked && opts.partition != PARTITION_AUTO)
 		return;
 	if (probe_ebpf() < 0)
-		warn_less(path, "eBPF is not allowed", asked ?
+		warn_less(path, "eBPF cannot be used", asked ?
 			  "its processes will share one accept queue" :
 			  "if it has several processes, their accept queues "
 			  "are chosen by CPU, without regard to load",
-			  "CAP_BPF, AmbientCapabilities=CAP_BPF");
+			  "CAP_BPF and CAP_PERFMON; see megapipe doctor");
 }
 
 static void check_kernel(const char *path)

@@ -177,11 +177,11 @@ static void print_partition(const struct region_part *r)
 	       r->family == AF_INET6 ? "[" : "", address,
 	       r->family == AF_INET6 ? "]" : "", ntohs(r->port));
 	if (r->shared || r->mine < 0) {
-		puts("in partitions, this process takes what all share");
+		puts("it takes from the accept queue that all share");
 		return;
 	}
-	printf("partition %d of %u (%s), CPUs %s, accepted %u, holds %u%s\n",
-	       r->mine, r->made, stat_steps[r->step % 3],
+	printf("accept queue %d (%s), CPUs %s, accepted %u, holds %u%s\n",
+	       r->mine, stat_steps[r->step % 3],
 	       stat_cpus(r->cpus, cpus, sizeof(cpus)), r->accepted, r->held,
 	       r->paused ? ", paused" : "");
 }

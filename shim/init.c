@@ -88,8 +88,8 @@ static const char *reason(int why)
 {
 	switch (why) {
 	case -ENOSYS:
-		return "this kernel has no io_uring, or an older one "
-		       "than Linux 6.1";
+		return "this kernel has no io_uring, or one older than "
+		       "Linux 6.1, or a seccomp filter hides it";
 	case -EPERM:
 	case -EACCES:
 		return "io_uring is not permitted (kernel.io_uring_disabled "
