@@ -10,14 +10,16 @@
  *
  *   load -p PORT -q REQUEST [-b BODY] [-c CONNECTIONS] [-t SECONDS]
  *        [-r RATE] [-n REQUESTS PER CONNECTION] [-i IDLE] [-s] [-m COPIES]
- *        [-x]
+ *        [-x] [-w]
  *
  * REQUEST may have \r and \n. -r: requests per second over all connections,
  * latency counted from when a request was due. -x: the server closes after
  * the last answer. -i: so many more connections that stay silent; with
  * -t 0 they are held until standard input ends. -s: they ask for something,
  * and do not read the answer. -m: REQUEST so many times in
- * one piece, whose answers count as one.
+ * one piece, whose answers count as one. -w: prints "ready" when each connection
+ * has had an answer, goes on when a byte comes on standard input, and keeps the
+ * connections, after its result, until standard input ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,11 +40,13 @@
 #define QUIET_MS 200		/* the first answer has ended */
 #define PREFIX 12		/* "HTTP/1.1 200" */
 #define SUB 64			/* steps in each power of two */
+#define WARM_SECONDS 20		/* until all have had an answer */
 #define SOURCES 16		/* 127.0.0.2 and on: ports enough for all */
 
 struct conn {
 	int fd;
 	bool waiting;		/* a request is under way */
+	bool warm;		/* it has had its answer before the start */
 	int64_t due;		/* when it should have been sent */
 	size_t sent, got;
 	long left;		/* requests, -1: for ever */
@@ -52,7 +56,8 @@ static struct conn conns[CONNS_MAX];
 static int port, count = 64, epfd;
 static long per_conn = -1, idle_count;
 static double seconds = 1, rate;
-static bool server_closes, idle_ask;
+static bool server_closes, idle_ask, waits, paused;
+static int warm_count;
 static char *request;
 static size_t request_len, answer_len;
 static char prefix[PREFIX];
@@ -191,7 +196,7 @@ static void push(struct conn *c)
 /* An idle connection takes the next request, if one is due. */
 static void start(struct conn *c, int64_t now)
 {
-	if (c->waiting)
+	if (c->waiting || (paused && c->warm))
 		return;
 	if (rate > 0 && next_due > now)
 		return;
@@ -206,9 +211,14 @@ static void answered(struct conn *c)
 {
 	int64_t now = now_ns();
 
+	c->waiting = false;
+	if (paused) {
+		c->warm = true;
+		warm_count++;
+		return;
+	}
 	done++;
 	record(now - c->due);
-	c->waiting = false;
 	if (c->left > 0 && --c->left == 0) {
 		if (server_closes)
 			return;		/* its FIN is on the way */
@@ -274,19 +284,49 @@ static void start_due(void)
 	}
 }
 
-static void run(void)
+static void turn(int timeout)
 {
 	struct epoll_event events[256];
-	int64_t end = began + (int64_t)(seconds * 1e9);
-	int i, n;
+	int i, n = epoll_wait(epfd, events, 256, timeout);
+
+	for (i = 0; i < n; i++)
+		handle(&events[i]);
+}
+
+/* One answer for each connection, then the word to begin. */
+static void wait_for_start(void)
+{
+	int i;
+
+	paused = true;
+	while (warm_count < count && !errors &&
+	       now_ns() - began < WARM_SECONDS * 1000000000ll)
+		turn(100);
+	if (warm_count < count)
+		failed(ETIMEDOUT);
+	printf("ready\n");
+	fflush(stdout);
+	if (read(0, bytes, 1) < 0)
+		die("standard input");
+	paused = false;
+	began = next_due = now_ns();
+	for (i = 0; i < count; i++)
+		start(&conns[i], began);
+}
+
+static void run(void)
+{
+	int64_t end;
+	int i;
 
 	for (i = 0; i < count; i++)
 		open_conn(&conns[i]);
+	if (waits)
+		wait_for_start();
+	end = began + (int64_t)(seconds * 1e9);
 	while (now_ns() < end) {
 		/* At a fixed rate it does not sleep: a timer would be late. */
-		n = epoll_wait(epfd, events, 256, rate > 0 ? 0 : 100);
-		for (i = 0; i < n; i++)
-			handle(&events[i]);
+		turn(rate > 0 ? 0 : 100);
 		if (rate > 0)
 			start_due();
 	}
@@ -341,7 +381,7 @@ static void options(int argc, char **argv)
 	size_t body = 0, copies = 1;
 	int c;
 
-	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:m:sx")) != -1) {
+	while ((c = getopt(argc, argv, "p:q:b:c:t:r:n:i:m:swx")) != -1) {
 		switch (c) {
 		case 'p': port = atoi(optarg); break;
 		case 'q': text = optarg; break;
@@ -353,6 +393,7 @@ static void options(int argc, char **argv)
 		case 'i': idle_count = atol(optarg); break;
 		case 'm': copies = strtoul(optarg, NULL, 10); break;
 		case 's': idle_ask = true; break;
+		case 'w': waits = true; break;
 		case 'x': server_closes = true; break;
 		default: exit(2);
 		}
@@ -364,10 +405,20 @@ static void options(int argc, char **argv)
 	set_request(text, body, copies);
 }
 
+static void print_result(double took)
+{
+	printf("{\"requests\": %llu, \"seconds\": %.4f, \"errors\": %llu, "
+	       "\"errno\": %llu, \"answer\": %zu, \"p50_us\": %.2f, "
+	       "\"p99_us\": %.2f}\n",
+	       (unsigned long long)done, took, (unsigned long long)errors,
+	       (unsigned long long)first_errno, answer_len, quantile(0.5),
+	       quantile(0.99));
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit lim;
-	double took;
 
 	options(argc, argv);
 	getrlimit(RLIMIT_NOFILE, &lim);
@@ -378,12 +429,8 @@ int main(int argc, char **argv)
 	learn();
 	began = next_due = now_ns();
 	run();
-	took = (double)(now_ns() - began) / 1e9;
-	printf("{\"requests\": %llu, \"seconds\": %.4f, \"errors\": %llu, "
-	       "\"errno\": %llu, \"answer\": %zu, \"p50_us\": %.2f, "
-	       "\"p99_us\": %.2f}\n",
-	       (unsigned long long)done, took, (unsigned long long)errors,
-	       (unsigned long long)first_errno, answer_len, quantile(0.5),
-	       quantile(0.99));
+	print_result((double)(now_ns() - began) / 1e9);
+	while (waits && read(0, bytes, sizeof(bytes)) > 0)
+		;
 	return errors || !done;
 }

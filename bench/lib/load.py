@@ -116,21 +116,23 @@ class Bench:
             text = text.replace("@" + key.upper() + "@", value)
         return [LOAD if w == "load" else w for w in shlex.split(text)]
 
-    def client(self, name, text, seconds):
+    def client(self, name, text, seconds, begin=clients.nothing,
+               end=clients.nothing):
         command = self.command(text, self.servers[name], seconds)
         try:
-            return clients.run(command, PIN_CLIENT)
+            return clients.run(command, PIN_CLIENT, begin, end)
         except clients.Failed as e:
             raise clients.Failed(f"{name}: {e}") from e
 
     def measure(self, name, seconds):
-        server = self.servers[name]
-        before, ticks = server.cpu_ns(), server.user_system()
-        result = self.client(name, self.row["client"], seconds)
-        result["cpu"] = ((server.cpu_ns() - before) / 1000 /
-                         result["requests"])
-        result["ticks"] = [b - a for a, b in
-                           zip(ticks, server.user_system())]
+        server, looks = self.servers[name], []
+
+        def look():
+            looks.append((server.cpu_ns(), server.user_system()))
+        result = self.client(name, self.row["client"], seconds, look, look)
+        (cpu, ticks), (cpu_end, ticks_end) = looks
+        result["cpu"] = (cpu_end - cpu) / 1000 / result["requests"]
+        result["ticks"] = [b - a for a, b in zip(ticks, ticks_end)]
         return result
 
     def in_turn(self, rounds, what):
@@ -164,10 +166,12 @@ class Bench:
 
     def count(self):
         for name, server in self.servers.items():
-            counts, result = clients.count_calls(
-                server.pids(), lambda n=name: self.measure(n, WARM))
-            if counts:
-                self.calls[name] = [c / result["requests"] for c in counts]
+            calls = clients.Calls(server.pids())
+            result = self.client(name, self.row["client"], WARM, calls.begin,
+                                 calls.end)
+            if calls.counts:
+                self.calls[name] = [c / result["requests"]
+                                    for c in calls.counts]
 
     def check(self):
         """A side that was not what it says it is has failed, too."""
