@@ -10,7 +10,8 @@ order turned every round. A run with an error is a failed run.
   SIDES     plain on off empty, or NAME=LIBRARY (plain on off)
   ROUNDS    rounds after the warm-up (5)
   SECONDS   length of one measurement (1)
-  UPDATE    1: writes the tables and pictures of README.md and docs/bench.md
+  UPDATE    1: writes the tables and pictures of README.md and docs/bench.md,
+            also from what is there (ROWS=none)
 
 Each row that ran replaces that row in build/bench.json; the pictures
 build/bench.svg and build/bench-scale.svg, and the documents, show what is
@@ -131,17 +132,17 @@ def main():
         for row in rows():
             results.append(run(row, work))
             print(report.text(results[-1]), flush=True)
-            saved = report.save(results[-1], BUILD, how)
+            report.save(results[-1], BUILD, how)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     failed = sum(1 for r in results if r["errors"])
     print(f"\n{len(results)} rows, {failed} failed, "
           f"{time.monotonic() - began:.0f} s")
-    if results:
-        document.pictures(saved, BUILD)
-    if results and os.environ.get("UPDATE") == "1":
+    saved, write = report.earlier(BUILD), os.environ.get("UPDATE") == "1"
+    document.pictures(saved, BUILD)
+    if write:
         document.update(saved, ROOT)
-    return bool(failed) or not results
+    return bool(failed) or not (results or write)
 
 
 if __name__ == "__main__":

@@ -45,15 +45,15 @@ budget() {
 }
 
 @test "on: a small request on 1 and on 16 connections" {
-	budget on 2700 2100
+	budget on 2450 1950
 }
 
 @test "off: a small request on 1 and on 16 connections" {
-	budget off 2700 2100
+	budget off 2450 1950
 }
 
 @test "on: one request per connection" {
 	mp_env on
 	spent 4 4 -x
-	within 5700
+	within 5200
 }

@@ -115,23 +115,34 @@ def machine():
             "date": datetime.date.today().isoformat()}
 
 
+def git(*words):
+    here = os.path.dirname(os.path.abspath(__file__))
+    return subprocess.run(("git",) + words, cwd=here, text=True, check=False,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout.strip()
+
+
 def tree():
     """Which source was measured, where git knows."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty"],
-                          cwd=os.path.dirname(os.path.abspath(__file__)),
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True, check=False)
-    return done.stdout.strip()
+    changed = git("status", "--porcelain", "--", ":/core", ":/shim", ":/bpf",
+                  ":/Makefile")
+    return git("log", "-1", "--format=%h") + (" and changes" if changed
+                                              else "")
+
+
+def earlier(build):
+    """What build/bench.json has."""
+    try:
+        saved = json.loads(read(os.path.join(build, "bench.json")))
+        saved["rows"].items()
+        return saved
+    except (ValueError, KeyError, AttributeError):
+        return {"rows": {}}
 
 
 def save(result, build, how):
     """Puts the row into build/bench.json, beside those of earlier runs."""
-    path = os.path.join(build, "bench.json")
-    try:
-        saved = json.loads(read(path))
-        saved["rows"].items()
-    except (ValueError, KeyError, AttributeError):
-        saved = {"rows": {}}
+    saved = earlier(build)
     row = dict(result["row"])
     saved["rows"][row.pop("number") + "-" + row["name"]] = {
         "row": row, "machine": machine(), "tree": tree(), "how": how,
@@ -140,6 +151,6 @@ def save(result, build, how):
         "half": result.get("half", {}), "took": result["took"],
         "half_rate": result.get("rate")}
     saved["rows"] = dict(sorted(saved["rows"].items()))
-    with open(path, "w", encoding="ascii") as f:
+    with open(os.path.join(build, "bench.json"), "w", encoding="ascii") as f:
         json.dump(saved, f, indent=1)
     return saved
