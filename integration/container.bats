@@ -19,17 +19,17 @@ setup() {
 	command -v nginx >/dev/null || skip "nginx is not installed"
 	[[ $(uname -m) == x86_64 ]] || skip "the profile is read for x86_64"
 	mp_need_lib
-	mkdir -p "$MP_DIR"/{bundle/rootfs,mp,work,state}
-	chmod 0777 "$MP_DIR/work"
+	mkdir -p "$MP_DIR"/{bundle/rootfs,mp,srv,state}
+	chmod 0777 "$MP_DIR/srv"
 	cp "$MP" "$MP_LIB" "$MP_DIR/mp/"
 	NAME=megapipe-${MP_DIR##*.}
-	printf '%s\n' 'worker_processes 2; daemon off; pid /work/pid;' \
-		'error_log /work/error.log;' 'events { multi_accept on; }' \
-		'http { access_log off; client_body_temp_path /work/body;' \
-		'proxy_temp_path /work/proxy; fastcgi_temp_path /work/fastcgi;' \
-		'uwsgi_temp_path /work/uwsgi; scgi_temp_path /work/scgi;' \
+	printf '%s\n' 'worker_processes 2; daemon off; pid /srv/pid;' \
+		'error_log /srv/error.log;' 'events { multi_accept on; }' \
+		'http { access_log off; client_body_temp_path /srv/body;' \
+		'proxy_temp_path /srv/proxy; fastcgi_temp_path /srv/fastcgi;' \
+		'uwsgi_temp_path /srv/uwsgi; scgi_temp_path /srv/scgi;' \
 		'server { listen 127.0.0.1:8080; return 200 contained; } }' \
-		>"$MP_DIR/work/nginx.conf"
+		>"$MP_DIR/srv/nginx.conf"
 	runtime spec -b "$MP_DIR/bundle" >"$MP_DIR/out" 2>&1 &&
 		in_container $PROFILE "" true >"$MP_DIR/out" 2>&1 ||
 		skip "no containers here: $(tail -n 1 "$MP_DIR/out")"
@@ -56,7 +56,7 @@ bundle_make() {
 	shift 2
 	(cd "$MP_DIR/bundle" && rm -f config.json && runtime spec) &&
 		"$PY" "$MP_HERE/container.py" "$MP_DIR/bundle" "$profile" "$caps" \
-			"$MP_DIR/mp" "$MP_DIR/work" "$@"
+			"$MP_DIR/mp" "$MP_DIR/srv" "$@"
 }
 
 # The change of the document, by the document's own command.
@@ -70,9 +70,9 @@ documented_profile() {
 
 # nginx_start PROFILE CAPS: its process number outside is NGINX.
 nginx_start() {
-	bundle_make "$1" "$2" nginx -e /work/error.log -c /work/nginx.conf
+	bundle_make "$1" "$2" nginx -e /srv/error.log -c /srv/nginx.conf
 	runtime run -d --pid-file "$MP_DIR/pid" -b "$MP_DIR/bundle" "$NAME" \
-		</dev/null >"$MP_DIR/work/out" 2>&1 3>&-
+		</dev/null >"$MP_DIR/srv/out" 2>&1 3>&-
 	NGINX=$(<"$MP_DIR/pid")
 	wait_for 20 get
 }
@@ -86,9 +86,9 @@ nginx_stop() {
 	runtime delete "$NAME"
 }
 said_nothing() {
-	cat "$MP_DIR/work/out"
-	test ! -s "$MP_DIR/work/out"
-	lacks "$MP_DIR/work/error.log" megapipe
+	cat "$MP_DIR/srv/out"
+	test ! -s "$MP_DIR/srv/out"
+	lacks "$MP_DIR/srv/error.log" megapipe
 }
 # accepted: by both workers, and by what the partitions are chosen.
 accepted() {
@@ -113,7 +113,7 @@ chosen_by() {
 	nginx_start $PROFILE ""
 	for _ in {1..20}; do get; done
 	# nginx makes its log its standard error. Each worker says it once.
-	grep megapipe "$MP_DIR/work/error.log" >"$MP_DIR/out"
+	grep megapipe "$MP_DIR/srv/error.log" >"$MP_DIR/out"
 	cat "$MP_DIR/out"
 	grep -q 'or a seccomp filter hides it; running without channels' \
 		"$MP_DIR/out"

@@ -62,7 +62,7 @@ config["process"].update({
     "rlimits": [limit("RLIMIT_NOFILE", 1 << 20),
                 limit("RLIMIT_MEMLOCK", 64 << 20)]})
 config["mounts"] += [bind("/usr", "/usr", "ro"), bind("/etc", "/etc", "ro"),
-                     bind(library, "/mp", "ro"), bind(work, "/work", "rw")]
+                     bind(library, "/mp", "ro"), bind(work, "/srv", "rw")]
 config["root"] = {"path": "rootfs", "readonly": False}
 for name in ("bin", "sbin", "lib", "lib64"):
     if not os.path.lexists(f"{bundle}/rootfs/{name}"):

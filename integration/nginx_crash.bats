@@ -16,7 +16,8 @@ teardown_file() { rm -rf "$MP_WWW"; }
 setup() { mp_setup; }
 teardown() { mp_teardown; }
 
-shared_memory() { find /dev/shm -mindepth 1 | sort; }
+# But for directories: those are of whoever else works on this machine.
+shared_memory() { find /dev/shm -mindepth 1 -maxdepth 1 ! -type d | sort; }
 files() { find "$NGX_DIR" -type f | sort; }
 
 # Sockets of the server, whoever holds them: a dead process closes its files

@@ -492,6 +492,8 @@ void listener_accepted_fd(struct vsock *vs, int fd)
 		fd_unmark(fd);
 	vs->listener->last_fd = fd;
 	vs->listener->streak++;
+	if (vs->depth != DEPTH_GIVEN)
+		stat_inc(STAT_accepted);
 }
 
 struct vsock *listener_of(struct thread *th, int fd)
