@@ -38,9 +38,9 @@ within() { ((SPENT > 100 && SPENT <= $1)); }
 
 budget() {
 	mp_env "$1"
-	spent 1 10
+	spent 1 5
 	within "$2"
-	spent 16 4
+	spent 16 2
 	within "$3"
 }
 
@@ -54,6 +54,6 @@ budget() {
 
 @test "on: one request per connection" {
 	mp_env on
-	spent 4 4 -x
+	spent 4 3 -x
 	within 5200
 }
