@@ -72,6 +72,9 @@ class Server:
                 command, env=dict(os.environ, **env), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
         wait_for(lambda: listens(self.port))
+        # It listens before it has workers.
+        if row["server"] == "nginx":
+            wait_for(lambda: self.pids() != [self.process.pid])
         time.sleep(0.2)
 
     @staticmethod

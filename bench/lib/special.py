@@ -139,6 +139,8 @@ def instructions(row, env, work):
         raise clients.Failed(done.stderr.strip())
     counts = dict(x.rsplit(" ", 1) for x in done.stdout.splitlines())
     n = int(counts.pop("requests"))
+    if not counts:
+        raise clients.Failed("the server executed nothing")
     library = int(counts.pop("libmegapipe-preload.so", 0))
     return {"library": library / n,
             "all": (library + sum(map(int, counts.values()))) / n}
