@@ -368,6 +368,9 @@ check-native:			## the interface of the paper: calls, examples, pages
 	$(run) native
 check-conform:			## compare with the kernel: plain, on, off, refused
 	$(run) conform
+check-bulk:			## 200 MiB each way in each case of bulk_duplex
+	@+MEGAPIPE_TEST_MIB=200 T=bulk_duplex MODES="plain on off" \
+		MAKE='$(MAKE)' scripts/check conform
 check-integration:		## run real servers under the library
 	$(run) integration
 check-partition:		## 200 reloads, a minute of killed workers, each mode
@@ -488,7 +491,8 @@ help:				## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
 		Makefile
 
-.PHONY: abi all bench bench-paper check check-asan check-conform check-fuzz \
-	check-integration check-native check-package check-partition \
-	check-servers check-suites check-tsan check-unit check-vm clean demo \
-	examples fuzz help install lint objects package tools uninstall
+.PHONY: abi all bench bench-paper check check-asan check-bulk check-conform \
+	check-fuzz check-integration check-native check-package \
+	check-partition check-servers check-suites check-tsan check-unit \
+	check-vm clean demo examples fuzz help install lint objects package \
+	tools uninstall

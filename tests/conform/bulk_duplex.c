@@ -5,7 +5,7 @@
  * MEGAPIPE_TEST_MIB says how much goes each way in a case: 8 here, 200 when
  * there is time.
  */
-/* timeout: 120 */
+/* timeout: 300 */
 #include "../lib/net.h"
 
 #include <stdlib.h>
