@@ -7,8 +7,6 @@
 #include "turns.h"
 #include "user.h"
 
-bool turns_lock_held, turns_lock_made;
-
 static void set_held(bool held)
 {
 	__atomic_store_n(&turns_lock_held, held, __ATOMIC_RELAXED);
@@ -17,11 +15,6 @@ static void set_held(bool held)
 static void set_made(void)
 {
 	__atomic_store_n(&turns_lock_made, true, __ATOMIC_RELAXED);
-}
-
-void turns_forked(void)
-{
-	set_held(false);
 }
 
 /* A lock that is only tried keeps nobody waiting in turn. */
