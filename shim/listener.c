@@ -546,11 +546,15 @@ void listener_give_loose(struct thread *th)
 
 void listener_stop(struct vsock *vs)
 {
+	struct vsock *before = vs->th->busy;
+
 	if (!vs_mine(vs)) {
 		vs_touch(vs);
 		thread_wake(vs->th);
 		return;
 	}
+	/* The end of its poll must not free a given one under our feet. */
+	vs->th->busy = vs;
 	/* Those of other listeners as well: what came for them meanwhile would
 	 * be in our hands when the program closes them next. */
 	while (is_in_flight(vs)) {
@@ -560,6 +564,7 @@ void listener_stop(struct vsock *vs)
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);
 	}
+	vs->th->busy = before;
 	vs->listener->polled = false;
 	kick_sharers(vs);
 }

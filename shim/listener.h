@@ -46,6 +46,7 @@ struct listener {
 	bool stopped;		/* by connect(AF_UNSPEC), till listen() */
 	bool shared;		/* other processes may accept from it */
 	bool polled;		/* ... and its poll found a connection */
+	bool doubt;		/* ... may find one that is taken by now */
 	bool exclusive;		/* ... which wakes one process only */
 };
 
@@ -136,6 +137,9 @@ void listener_share(struct vsock *vs);
 void listener_poll(struct vsock *vs, bool sleep);
 void listener_withdraw_all(struct thread *th);
 void listener_polled(struct vsock *vs, const struct chan_event *ev);
+
+/* A connection was accepted past the queue: what the poll found may be it. */
+void listener_taken(struct vsock *vs);
 
 /* accept4(2) into a slot: -EOPNOTSUPP when it is to be the system call. */
 long listener_accept_slot(struct vsock *vs, struct sockaddr *addr,

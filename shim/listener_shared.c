@@ -84,7 +84,7 @@ void listener_poll(struct vsock *vs, bool sleep)
 
 	if (vs->rx != SLOT_IDLE)
 		return;
-	l->polled = false;
+	l->polled = l->doubt = false;
 	l->exclusive = !edge && all_exclusive(vs);
 	chan_poll(vs->th->ch, vs->handle, vs_file(vs),
 		  EPOLLIN | (l->exclusive ? EPOLLEXCLUSIVE : 0), edge);
@@ -135,11 +135,28 @@ void listener_polled(struct vsock *vs, const struct chan_event *ev)
 	}
 	if (ev->result <= 0)
 		return;
+	/* It tells what woke it, which may have been taken since. */
+	if (unlikely(l->doubt) && ev->result & EPOLLIN) {
+		l->doubt = false;
+		if (sys_poll_now(vs->fd, POLLIN) <= 0)
+			return;
+	}
 	if (ev->result & EPOLLIN)
 		l->polled = true;
 	else
 		l->stopped = true;	/* not listening any more */
 	vs->in_edge++;
+}
+
+/* A level-triggered set asks again before it waits; an edge that was not told
+ * yet is told if there are more. */
+void listener_taken(struct vsock *vs)
+{
+	struct listener *l = vs->listener;
+
+	l->doubt |= vs->rx != SLOT_IDLE;
+	if (l->polled)
+		l->polled = any_edge(vs) && sys_poll_now(vs->fd, POLLIN) > 0;
 }
 
 /* --- accept() -------------------------------------------------------- */

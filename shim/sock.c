@@ -84,6 +84,7 @@ static long accept_now(struct vsock *vs, int fd, struct sockaddr *addr,
 	struct partition *p = vs->listener->part;
 	long ret = accept_first(vs, fd, addr, len, flags);
 
+	listener_taken(vs);
 	if (ret != -EAGAIN)
 		return ret;
 	vs->listener->polled = false;
