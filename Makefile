@@ -383,6 +383,7 @@ check-fuzz:			## random orders, sizes and delays of completions
 	$(run) fuzz
 fuzz:				## SECONDS=600 of that, calls in each of MODES
 	@+FUZZ_SECONDS=$(or $(SECONDS),600) \
+		FUZZ_SEED="$${FUZZ_SEED:-$$(date +%s)}" \
 		MODES="$(or $(MODES),plain on off)" $(MAKE) --no-print-directory \
 		check-fuzz
 check-asan:			## conformance and unit tests, address and UB checks

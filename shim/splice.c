@@ -27,6 +27,8 @@ static long splice_queued(struct vsock *vs, int out_fd, size_t len)
 		return ret;
 	iov.iov_len = (size_t)ret;
 	rx_take(vs, &iov, 1, 0);
+	if (vs->depth == DEPTH_GIVEN)
+		vs_settle(vs);
 	return ret;
 }
 

@@ -244,8 +244,10 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (ret < 0 && ret != -EAGAIN) {
-		if (ret != -EFAULT && ret != -EINVAL)
+		if (ret == -EPIPE)
 			vs_note_error(vs);
+		else if (ret != -EFAULT && ret != -EINVAL)
+			vs_refuse(vs);
 		return ret;
 	}
 	if (ret > 0) {

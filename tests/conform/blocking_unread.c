@@ -35,13 +35,11 @@ static void t_end(struct fix *f)
 	switch_unread(f, EPOLLIN | EPOLLRDHUP);
 	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 	MUST(shutdown(f->peer, SHUT_WR));
-	CHECK_EV(set_until(f->ep, f->fd, EPOLLIN | EPOLLRDHUP),
-		 EPOLLIN | EPOLLRDHUP);
+	set_wait(f->ep, f->fd, EPOLLRDHUP);
 	CHECK_EQ(MUST(poll(&p, 1, 0)), 1);
 	CHECK_EV(p.revents, POLLRDHUP);
 	MUST(shutdown(f->fd, SHUT_WR));
-	CHECK_EV(set_until(f->ep, f->fd, EPOLLIN | EPOLLRDHUP | EPOLLHUP),
-		 EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	set_wait(f->ep, f->fd, EPOLLHUP);
 	read_rest(f, "nread", 5);
 }
 
