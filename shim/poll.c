@@ -30,8 +30,8 @@ static bool is_kernels(const struct vsock *vs)
 }
 
 /* Another thread's facts may be old, and those of a socket on its way back or
- * of which nothing is received now (after a fork) stand still; the kernel has what is not in memory. Room is what our queue
- * says. */
+ * of which nothing is received now (after a fork) stand still; the kernel has
+ * what is not in memory. Room is what our queue says. */
 static int ready_now(const struct vsock *vs)
 {
 	int mask = (int)vs_ready(vs), now = 0;

@@ -318,8 +318,8 @@ static bool owner_is_out(const struct vsock *vs)
 static bool may_go_on(const struct vsock *vs, bool frozen)
 {
 	if (unlikely(vs->depth == DEPTH_GIVEN))
-		return (vs->rx == SLOT_IDLE || owner_is_out(vs)) && !vs->eof && !vs->reset &&
-		       (!vs->err || vs->refused);
+		return (vs->rx == SLOT_IDLE || owner_is_out(vs)) &&
+		       !vs->eof && !vs->reset && (!vs->err || vs->refused);
 	/* After a fork nothing is received ahead. */
 	return (vs->rx_more || unlikely(vs->shared && vs->th->forked)) &&
 	       (frozen || may_read_directly(vs));

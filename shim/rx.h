@@ -27,8 +27,8 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 ssize_t rx_direct(struct vsock *vs, const struct iovec *iov, size_t count,
 		  int flags);
 
-/* Nothing is queued, and vs->err is to be told: a send may have met it, and what
- * came before it is read first. As above. */
+/* Nothing is queued, and vs->err is to be told: a send may have met it, and
+ * what came before it is read first. As above. */
 ssize_t rx_before_error(struct vsock *vs, const struct iovec *iov, size_t count,
 			int flags);
 

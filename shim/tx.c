@@ -183,7 +183,8 @@ static int unmet_error(struct vsock *vs)
 		thread_reap_now(vs->th);
 	if (vs->err)
 		err = vs_take_error(vs);
-	else if (!vs->reset && !vs->refused && (vs_mine(vs) || vs->depth != DEPTH_LW))
+	else if (!vs->reset && !vs->refused &&
+		 (vs_mine(vs) || vs->depth != DEPTH_LW))
 		err = vs_ask_error(vs);
 	return err ? -err : -EPIPE;
 }

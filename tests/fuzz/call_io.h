@@ -212,8 +212,8 @@ static void op_shutdown(struct conn *c)
 	int how = draw(3) ? SHUT_WR : SHUT_RD;
 
 	/* Both ends are done: it is closed, ENOTCONN. */
-	if (c->peer_reset || (c->peer_fin && c->shut_wr) || (how == SHUT_WR ? c->shut_wr : c->shut_rd) ||
-	    draw(3))
+	if (c->peer_reset || (c->peer_fin && c->shut_wr) ||
+	    (how == SHUT_WR ? c->shut_wr : c->shut_rd) || draw(3))
 		return;
 	TRACE("shutdown(conn %d, %d)", index_of(&w, c), how);
 	CHECK(!shutdown(number_of(c), how), "shutdown: errno %d", errno);
