@@ -245,7 +245,8 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (ret < 0 && ret != -EAGAIN) {
-		if (ret == -EPIPE)
+		/* Another process may have shut that side alone. */
+		if (ret == -EPIPE && vs->shared)
 			vs_note_error(vs);
 		else if (ret != -EFAULT && ret != -EINVAL)
 			vs_refuse(vs);
