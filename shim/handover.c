@@ -315,6 +315,8 @@ static bool let_go(struct vsock *vs)
 		listener_pass_on(vs);
 		give_partition(vs->listener->part);
 	}
+	if (vs->listener)
+		vs->listener->polled = false;
 	if (vs->lowat > 1)
 		sys_setsockopt(vs->fd, SOL_SOCKET, SO_RCVLOWAT, &vs->lowat,
 			       sizeof(vs->lowat));

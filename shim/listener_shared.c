@@ -133,7 +133,8 @@ void listener_polled(struct vsock *vs, const struct chan_event *ev)
 		vs->rx = SLOT_IDLE;
 		vs->rx_poll = false;
 	}
-	if (ev->result <= 0)
+	/* A given one is reported by the kernel's sets. */
+	if (ev->result <= 0 || vs->depth == DEPTH_GIVEN)
 		return;
 	/* It tells what woke it, which may have been taken since. */
 	if (unlikely(l->doubt) && ev->result & EPOLLIN) {

@@ -90,8 +90,10 @@ static void take_event(int s, int tries, const struct epoll_event *ev)
 		odd.again++;
 	}
 	/* The library meets the end behind the data before it, piece by piece:
-	 * while some is unread it may be told by a later wait, or apart. */
-	if (ev->events != want && unread(c) && !(ev->events & ~want)) {
+	 * while some is unread, or an error not taken, it may be told by a
+	 * later wait, or apart. */
+	if (ev->events != want && (unread(c) || c->error) &&
+	    !(ev->events & ~want)) {
 		e->armed &= !(e->events & EPOLLONESHOT);
 		odd.parts++;
 		e->got |= ev->events;
