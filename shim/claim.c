@@ -240,10 +240,13 @@ static bool bind_set(struct epset *set)
 	lock_give(&shim_lock);
 	if (!lock_take(&set->th->lock))
 		return false;
-	if (ours)
+	if (ours) {
 		adopt_candidates(set);
-	else
+		/* Nothing is known of them before the kernel was asked. */
+		th->look_again = true;
+	} else {
 		ep_make_plain(set, STAT_handover_thread);
+	}
 	lock_give(&set->th->lock);
 	return ours;
 }
