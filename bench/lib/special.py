@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import clients
+import postgres
 from load import LOAD, PIN_CLIENT, PIN_SERVER, BUILD
 from servers import Server, free_port, listens, talk, wait_for
 
@@ -151,6 +152,7 @@ KINDS = {
                         "burst": "KiB", "left": "KiB"}),
     "start": (starts, {"start": "ms"}),
     "fork": (fork, {"fork": "ms"}),
+    "postgres": (postgres.sample, {}),
     "instructions": (instructions, {"library": "instructions",
                                     "all": "instructions"}),
 }
