@@ -41,8 +41,9 @@ static void work(struct fix *f, int me, uint32_t flags, bool all)
 			}
 			set_add(ep, fd, EPOLLIN);
 			CHECK_EQ(send(fd, &id, 1, 0), 1);
-			MUST(close(fd));
+			/* Before the client knows: it may have us killed. */
 			shared->served[me]++;
+			MUST(close(fd));
 		} while (all);
 	}
 	_exit(0);

@@ -188,9 +188,13 @@ static void inherit(struct fix *f, bool waits)
 	child_go(&leaver);
 	if (way == EXIT || way == UNDERSCORE || way == EXEC)
 		child_ok(leaver.pid);
+	/* Here the leaver itself is to have them. */
+	if (way == KEEP)
+		expect_names(peers, CLIENTS);
 	if (!waits)
 		heir = child_start(f, true);
-	expect_names(peers, CLIENTS);
+	if (way != KEEP)
+		expect_names(peers, CLIENTS);
 	child_end(&heir);
 	MUST(close(leaver.end));
 	MUST(close(leaver.told));
