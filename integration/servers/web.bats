@@ -46,7 +46,7 @@ apache_conf() {
 	((EUID != 0)) || printf 'User www-data\nGroup www-data\n'
 	cat <<-CONF
 		StartServers 2
-		ThreadsPerChild 8
+		$([[ $1 == prefork ]] || echo ThreadsPerChild 8)
 		MaxRequestWorkers 32
 		KeepAliveTimeout 2
 		DocumentRoot $MP_WWW
