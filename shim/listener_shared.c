@@ -125,28 +125,39 @@ void listener_withdraw_all(struct thread *th)
 
 /* --- up -------------------------------------------------------------- */
 
-void listener_polled(struct vsock *vs, const struct chan_event *ev)
+static void note_found(struct vsock *vs, int mask)
 {
 	struct listener *l = vs->listener;
 
-	if (!ev->more) {
-		vs->rx = SLOT_IDLE;
-		vs->rx_poll = false;
-	}
-	/* A given one is reported by the kernel's sets. */
-	if (ev->result <= 0 || vs->depth == DEPTH_GIVEN)
-		return;
 	/* It tells what woke it, which may have been taken since. */
-	if (unlikely(l->doubt) && ev->result & EPOLLIN) {
+	if (unlikely(l->doubt) && mask & EPOLLIN) {
 		l->doubt = false;
 		if (sys_poll_now(vs->fd, POLLIN) <= 0)
 			return;
 	}
-	if (ev->result & EPOLLIN)
+	if (mask & EPOLLIN)
 		l->polled = true;
 	else
 		l->stopped = true;	/* not listening any more */
 	vs->in_edge++;
+}
+
+/* One that was given back is reported by the kernel's sets, and not settled
+ * here: this may be in the middle of listener_stop(). */
+void listener_polled(struct vsock *vs, const struct chan_event *ev)
+{
+	if (!ev->more) {
+		vs->rx = SLOT_IDLE;
+		vs->rx_poll = false;
+	}
+	if (vs->life != VS_LISTEN) {
+		vs_put(vs);
+		return;
+	}
+	if (ev->result > 0 && vs->depth != DEPTH_GIVEN)
+		note_found(vs, ev->result);
+	vs_touch(vs);
+	ep_notify(vs);
 }
 
 /* A level-triggered set asks again before it waits; an edge that was not told

@@ -470,6 +470,10 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 		view_sock(vs);
 		return;
 	}
+	if (unlikely(vs->listener)) {
+		listener_polled(vs, ev);
+		return;
+	}
 	switch (ev->op) {
 	case CHAN_OP_RECV:
 		recv_done(vs, ev);
@@ -483,10 +487,7 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 			close_done(vs, 0);
 		break;
 	case CHAN_OP_POLL:
-		if (vs->listener)
-			listener_polled(vs, ev);
-		else
-			poll_done(vs, ev);
+		poll_done(vs, ev);
 		break;
 	case CHAN_OP_ROOM:
 		room_done(vs);
