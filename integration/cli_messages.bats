@@ -311,7 +311,7 @@ library() {
 		s.listen()
 		s.setblocking(False)
 		e = select.epoll()
-		e.register(s)
+		e.register(s, select.EPOLLIN)
 		e.poll(0)
 	PY
 	without() {
