@@ -74,8 +74,6 @@ static long accept_first(struct vsock *vs, int fd, struct sockaddr *addr,
 		return ret;
 	if (partition_is_own(p) && !given)
 		partition_took(p);
-	if (!given && !listener_takes_ahead(vs->listener))
-		stat_inc(STAT_accepted);
 	listener_accepted_fd(vs, (int)ret);
 	return ret;
 }
