@@ -460,6 +460,16 @@ static bool is_plain_end(const struct vsock *vs, const struct chan_event *ev)
 	       !vs->shut_pending && vs->depth != DEPTH_GIVEN && tx_is_low(vs);
 }
 
+static void send_done(struct vsock *vs, int result)
+{
+	vs->tx = SLOT_IDLE;
+	tx_done(vs, result);
+	if (vs->tx_bytes > 0)
+		thread_set_sending(vs->th, true);
+	else if (vs->fin == SLOT_ARMED && result > 0)
+		close_done(vs, 0);
+}
+
 void vs_complete(struct vsock *vs, const struct chan_event *ev)
 {
 	uint32_t drained = vs->out_edge;
@@ -479,12 +489,7 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 		recv_done(vs, ev);
 		break;
 	case CHAN_OP_SEND:
-		vs->tx = SLOT_IDLE;
-		tx_done(vs, ev->result);
-		if (vs->tx_bytes > 0)
-			thread_set_sending(vs->th, true);
-		else if (vs->fin == SLOT_ARMED && ev->result > 0)
-			close_done(vs, 0);
+		send_done(vs, ev->result);
 		break;
 	case CHAN_OP_POLL:
 		poll_done(vs, ev);
