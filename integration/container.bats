@@ -133,12 +133,15 @@ chosen_by() {
 	nginx_start "$MP_DIR/with-io_uring.json" ""
 	(($(accepted) >= 20))
 	same "chosen by" "classic BPF" "$(chosen_by)"
-	# In there, as the same user.
+	owner=$(stat -c %u:%g /dev/null)
+	# In there, as the same user. The runtime makes that user the owner of
+	# its standard input: it must not be the machine's /dev/null.
 	worker=$(pgrep -P "$NGINX" | head -n 1)
-	runtime exec --user "$(stat -c %u:%g "/proc/$worker")" "$NAME" \
+	: | runtime exec --user "$(stat -c %u:%g "/proc/$worker")" "$NAME" \
 		/mp/megapipe stat nginx >"$MP_DIR/out"
 	cat "$MP_DIR/out"
 	grep -q '1 listening' "$MP_DIR/out"
+	same "the owner of /dev/null" "$owner" "$(stat -c %u:%g /dev/null)"
 	said_nothing
 	nginx_stop
 }
