@@ -5,7 +5,9 @@
 #include "net.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,12 +55,31 @@ int net_listen(struct sockaddr_in *addr, int backlog)
 	return fd;
 }
 
+bool net_interrupted;
+
+static int connect_to(int fd, const struct sockaddr_in *addr)
+{
+	int err, ret = connect(fd, (const struct sockaddr *)addr,
+			       sizeof(*addr));
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(err);
+
+	if (ret == 0 || errno != EINTR || !net_interrupted)
+		return ret;
+	/* It goes on, and poll(2) says when it has ended. */
+	while (poll(&p, 1, WAIT_MS) < 0 && errno == EINTR)
+		;
+	MUST(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len));
+	errno = err;
+	return err ? -1 : 0;
+}
+
 int net_client(const struct sockaddr_in *addr)
 {
 	int fd = MUST(socket(AF_INET, SOCK_STREAM, 0));
 
 	net_timeouts(fd);
-	MUST(connect(fd, (const struct sockaddr *)addr, sizeof(*addr)));
+	MUST(connect_to(fd, addr));
 	return fd;
 }
 

@@ -61,6 +61,8 @@ extern int net_fd_slack;
 
 /* Sockets */
 int net_listen(struct sockaddr_in *addr, int backlog);
+/* For who has ended rings: net_client() may be interrupted, and goes on. */
+extern bool net_interrupted;
 int net_client(const struct sockaddr_in *addr);
 void net_timeouts(int fd);
 void net_nonblock(int fd, bool on);

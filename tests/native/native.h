@@ -37,6 +37,7 @@ static inline void native_close(void)
 	if (ch)
 		CHECK_EQ(mp_destroy(ch), 0);
 	ch = NULL;
+	net_interrupted = true;	/* on a busy machine it may come later */
 	native_settle();
 	if (lfd >= 0)
 		close(lfd);
@@ -140,6 +141,7 @@ static inline void native_or_skip(void)
 		tap_bail_out("no channel");
 	mp_destroy(ch);
 	ch = NULL;
+	net_interrupted = true;	/* on a busy machine it may come later */
 	native_settle();
 }
 
