@@ -198,10 +198,14 @@ static void start(struct conn *c, int64_t now)
 {
 	if (c->waiting || (paused && c->warm))
 		return;
-	if (rate > 0 && next_due > now)
-		return;
-	c->due = rate > 0 ? next_due : now;
-	next_due += rate > 0 ? (int64_t)(1e9 / rate) : 0;
+	if (rate > 0 && !paused) {
+		if (next_due > now)
+			return;
+		c->due = next_due;
+		next_due += (int64_t)(1e9 / rate);
+	} else {
+		c->due = now;
+	}
 	c->waiting = true;
 	c->sent = c->got = 0;
 	push(c);
