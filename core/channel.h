@@ -159,7 +159,8 @@ int chan_flush(struct mp_channel *ch);
 int chan_flush_reap(struct mp_channel *ch);
 
 /* The same, and waits for a completion: *timeout_ns* (< 0: for ever), with
- * the signal mask *mask* meanwhile. 0 or -EINTR. */
+ * the signal mask *mask* meanwhile. 0 or -EINTR. With no time it enters only
+ * if there is something to hand over or to collect. */
 int chan_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask);
 
 /* Is a completion there to be read? Could chan_flush_reap() bring one? */

@@ -94,6 +94,27 @@ static void wait_result(void)
 	CHECK(!fake.wait_mask);
 }
 
+/* Without a time: it submits and collects, and does not enter for nothing. */
+static void wait_of_no_time(void)
+{
+	uint32_t handle = start(4);
+
+	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(fake.enters, 0);
+	fake.defer = true;
+	queue_some(handle, 2);
+	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(fake.sent_in_last, 2);
+	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(fake.enters, 1);
+	fake_complete(fake_nth(0), 0, 0);
+	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	channel_next(&owner, CHAN_OP_RECV);
+	channel_no_more();
+	CHECK_EQ(fake.reaps, 2);
+	CHECK_EQ(fake.waits, 0);
+}
+
 static void explicit(void)
 {
 	uint32_t handle = start(100);
@@ -156,6 +177,8 @@ static const struct unit_case cases[] = {
 	{ "one enter submits and waits, as it was told",
 	  one_enter_submits_and_waits },
 	{ "a wait says how it ended", wait_result },
+	{ "a wait of no time sets no timer, and enters only for something",
+	  wait_of_no_time },
 	{ "an explicit flush", explicit },
 	{ "an empty flush does not enter, a reap does", empty },
 	{ "a reap brings what is pending", reap_collects },

@@ -149,17 +149,17 @@ static void what_a_wait_counts(void)
 	chan_recv(ch, handles[2], slot(2));
 	chan_try_send(ch, handles[0], slot(0), &iov, 1, 0);
 	chan_try_send_close(ch, handles[1], slot(1), &iov, 1, 0);
-	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(chan_wait(ch, 1000, NULL), 0);
 	CHECK_EQ(fake.wait_count, 2);
 	while (chan_dispatch(ch, &ev))
 		;
-	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(chan_wait(ch, 1000, NULL), 0);
 	CHECK_EQ(fake.wait_count, 1);
 	/* Handed over before: its end is there already, and counts. */
 	chan_close(ch, handles[0], slot(0));
 	chan_expect(ch);
 	mp_flush(ch);
-	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(chan_wait(ch, 1000, NULL), 0);
 	CHECK_EQ(fake.wait_count, 1);
 }
 
@@ -169,7 +169,7 @@ static void without_the_feature(void)
 	fake.caps.silent = false;
 	chan_try_send(ch, handles[0], slot(0), &iov, 1, 0);
 	chan_try_send_close(ch, handles[1], slot(1), &iov, 1, 0);
-	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	CHECK_EQ(chan_wait(ch, 1000, NULL), 0);
 	CHECK_EQ(fake.wait_count, 1);
 	CHECK_EQ(fake.completions, 3);
 	CHECK_EQ(channel_next(&owners[0], CHAN_OP_SEND).result, 5);
