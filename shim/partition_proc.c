@@ -335,7 +335,9 @@ static void rename_to_other(struct partition *p, int fd)
 
 /* Where nobody else has the clones, what waited there has moved to the
  * program's own socket; before Linux 7.1 who waits for that is not told
- * (inet_csk_listen_stop()). shutdown(SHUT_WR) does nothing else there. */
+ * (inet_csk_listen_stop()). shutdown(SHUT_WR) does nothing else there.
+ * LIMIT: who is killed can't tell: then it waits until the next connection
+ * wakes whoever has that socket, or that one looks by itself. */
 static void tell_moved(const struct partition *p)
 {
 	sys_shutdown(p->fd, SHUT_WR);
