@@ -517,19 +517,14 @@ void listener_saw_registered(struct vsock *vs)
 }
 
 /* The kernel wakes one waiter per connection (poll_exclusive): one that came
- * now may have woken only us. shutdown(SHUT_WR) changes nothing on a listening
- * socket but wakes all who wait on it, in every process (inet_shutdown(),
- * measured on 6.18). */
+ * now may have woken only us. */
 static void kick_sharers(struct vsock *vs)
 {
 	struct partition *part = vs->listener->part;
 
 	/* Number 0 may be somebody's who knows of no other. */
-	if (!(shim_shared || vs->listener->shared) || vs->fd < 0 ||
-	    (part && part->mine > 0) || sys_poll_now(vs->fd, POLLIN) <= 0)
-		return;
-	sys_shutdown(vs->fd, SHUT_WR);
-	stat_inc(STAT_listener_kicks);
+	if ((shim_shared || vs->listener->shared) && !(part && part->mine > 0))
+		listener_wake_all(vs->fd);
 }
 
 void listener_give_loose(struct thread *th)

@@ -138,6 +138,10 @@ void listener_poll(struct vsock *vs, bool sleep);
 void listener_withdraw_all(struct thread *th);
 void listener_polled(struct vsock *vs, const struct chan_event *ev);
 
+/* A connection waits in this socket, and perhaps nobody was told: all are. No
+ * lock is needed. */
+void listener_wake_all(int fd);
+
 /* A connection was accepted past the queue: what the poll found may be it. */
 void listener_taken(struct vsock *vs);
 

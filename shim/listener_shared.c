@@ -171,6 +171,19 @@ void listener_taken(struct vsock *vs)
 		l->polled = any_edge(vs) && sys_poll_now(vs->fd, POLLIN) > 0;
 }
 
+/* shutdown(SHUT_WR) changes nothing on a socket that listens, but wakes all who
+ * wait on it, in every process (inet_shutdown(), measured on 6.18). One that
+ * does not listen would keep it, and whatever is accepted when it listens again
+ * could not send. Of those only a listening one is readable without a hang-up
+ * (tcp_poll()). */
+void listener_wake_all(int fd)
+{
+	if (fd < 0 || sys_poll_now(fd, POLLIN) != POLLIN)
+		return;
+	sys_shutdown(fd, SHUT_WR);
+	stat_inc(STAT_listener_kicks);
+}
+
 /* --- accept() -------------------------------------------------------- */
 
 static bool can_name(struct sockaddr *addr, const socklen_t *len)

@@ -91,6 +91,8 @@ static bool is_watched(const struct partition *p, unsigned int i)
 {
 	if ((int)i == p->mine || (!i && p->mine < 0))
 		return false;
+	if (i && p->table->stopped)
+		return false;
 	return is_shared(p) || !steer_active(&p->table->parts[i]);
 }
 
@@ -173,8 +175,9 @@ void partition_complete(struct partition *p, const struct chan_event *ev)
 			what &= ~WATCH_OWNER;
 			table_bury(p, what, p->owners[what]);
 		}
+		/* Not of one that was shut down just now. */
 		if (events[i].data.u32 < WATCH_OWNER)
-			p->elsewhere = true;
+			p->elsewhere |= !!(events[i].events & EPOLLIN);
 		else
 			changed = true;
 	}
@@ -202,7 +205,7 @@ long partition_accept(struct partition *p, struct sockaddr *addr,
 		ret = sys_call4(SYS_accept4, p->socks[i], addr, len, flags);
 		if (ret >= 0)
 			stat_inc(STAT_partition_adopted);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN && !(ret == -EINVAL && p->table->stopped))
 			return ret;
 	}
 	p->elsewhere = false;

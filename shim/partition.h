@@ -91,6 +91,17 @@ static inline int partition_sock(const struct partition *p)
 	return p->mine > 0 ? p->socks[p->mine] : p->vs->fd;
 }
 
+/* So many of its sockets may have connections: clones that were shut down
+ * never listen again. */
+static inline unsigned int partition_live(const struct partition *p)
+{
+	unsigned int used = p->table->used;
+
+	if (p->table->stopped)
+		return 1;
+	return used < p->count ? used : p->count;
+}
+
 static inline bool partition_is_own(const struct partition *p)
 {
 	return p && p->mine >= 0;

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "fdtable.h"
 #include "init.h"
+#include "listener.h"
 #include "orphan.h"
 #include "partition.h"
 #include "partition_table.h"
@@ -335,12 +336,12 @@ static void rename_to_other(struct partition *p, int fd)
 
 /* Where nobody else has the clones, what waited there has moved to the
  * program's own socket; before Linux 7.1 who waits for that is not told
- * (inet_csk_listen_stop()). shutdown(SHUT_WR) does nothing else there.
+ * (inet_csk_listen_stop()).
  * LIMIT: who is killed can't tell: then it waits until the next connection
  * wakes whoever has that socket, or that one looks by itself. */
 static void tell_moved(const struct partition *p)
 {
-	sys_shutdown(p->fd, SHUT_WR);
+	listener_wake_all(p->fd);
 }
 
 void partition_closed(struct partition *p, int fd)
@@ -412,8 +413,7 @@ void partition_end(void)
 
 		drop_socks(p);
 		p->count = 1;
-		if (sys_poll_now(p->fd, POLLIN) > 0)
-			tell_moved(p);
+		tell_moved(p);
 	}
 	lock_give(&part_lock);
 }
@@ -438,7 +438,7 @@ long partition_accept_native(struct partition *p, struct sockaddr *addr,
 	unsigned int i;
 	long ret = -EAGAIN;
 
-	for (i = 1; i < p->table->used && i < p->count && ret == -EAGAIN; i++)
+	for (i = 1; i < partition_live(p) && ret == -EAGAIN; i++)
 		ret = sys_call4(SYS_accept4, p->socks[i], addr, len, flags);
 	return ret != -EAGAIN ? ret : orphan_take(p, addr, len, flags);
 }
@@ -446,10 +446,12 @@ long partition_accept_native(struct partition *p, struct sockaddr *addr,
 void partition_ctl(struct partition *p, int epfd, int op,
 		   const struct epoll_event *ev)
 {
+	/* What was shut down would be told of for ever. */
+	int theirs = p->table->stopped ? EPOLL_CTL_DEL : op;
 	unsigned int i;
 
 	for (i = 1; p->native && i < p->table->used && i < p->count; i++)
-		sys_epoll_ctl(epfd, op, p->socks[i],
+		sys_epoll_ctl(epfd, theirs, p->socks[i],
 			      (struct epoll_event *)ev);
 	if (p->native)
 		sys_epoll_ctl(epfd, op, p->orphans[1],
@@ -507,7 +509,7 @@ void partition_backlog(struct partition *p, int backlog)
 {
 	unsigned int i;
 
-	/* Once shut down they never listen again. */
+	/* Those that nobody has claimed yet, too. */
 	for (i = 1; !p->table->stopped && i < p->count; i++)
 		sys_call3(SYS_listen, p->socks[i], backlog, 0);
 }
@@ -523,6 +525,7 @@ void partition_stop(struct partition *p)
 	sys_setsockopt(p->guard, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	sys_setsockopt(p->guard, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	table_share(p);
+	table_changed(p);	/* ... who shared it already, too */
 	for (i = 1; i < p->count; i++)
 		sys_shutdown(p->socks[i], SHUT_RDWR);
 }

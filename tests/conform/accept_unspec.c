@@ -98,10 +98,37 @@ static void t_repeat(struct fix *f)
 	server_warm(f);
 }
 
+/* A process that is not alone with it, and takes it out of its set. */
+static void t_forked(struct fix *f)
+{
+	pid_t pid;
+
+	open_fixed_port(f);
+	MUST(close(f->ep));
+	f->ep = -1;
+	pid = MUST(fork());
+	if (!pid) {
+		f->ep = MUST(epoll_create1(0));
+		set_add(f->ep, f->lfd, EPOLLIN);
+		server_warm(f);
+		pause_listener(f);
+		CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLHUP);
+		set_del(f->ep, f->lfd);
+		CHECK_EV(set_next(f->ep, f->lfd, 0), 0);
+		expect_refused(f);
+		MUST(listen(f->lfd, 128));
+		set_add(f->ep, f->lfd, EPOLLIN);
+		server_warm(f);
+		_exit(0);
+	}
+	child_ok(pid);
+}
+
 static const struct net_case cases[] = {
 	{ "pause and resume (cold)", t_cold, BARE },
 	{ "pause and resume (warm)", t_warm, BARE },
 	{ "five times over", t_repeat, BARE },
+	{ "in a child, out of its set meanwhile", t_forked, BARE },
 };
 
 NET_MAIN(cases)

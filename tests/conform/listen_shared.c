@@ -236,6 +236,30 @@ static void t_shutdown(struct fix *f)
 	f->fd = MUST(accept(f->lfd, NULL, NULL));
 }
 
+static void stop_and_close(struct fix *f)
+{
+	MUST(shutdown(f->lfd, SHUT_RD));
+	drop_listener(f);
+}
+
+/* Those that have it end while it does not listen. It begins again unharmed. */
+static void t_stopped_end(struct fix *f)
+{
+	struct child stopping, ending;
+	char byte;
+
+	listen_by_number(f);
+	ending = child_start(NULL, f);
+	stopping = child_start(stop_and_close, f);
+	child_end(stopping);
+	child_end(ending);
+	MUST(listen(f->lfd, 16));
+	f->peer = net_client(&f->addr);
+	f->fd = MUST(accept(f->lfd, NULL, NULL));
+	CHECK_EQ(send(f->fd, "x", 1, MSG_NOSIGNAL), 1);
+	peer_read(f->peer, &byte, 1);
+}
+
 /* The parent serves after all, with accept() alone or with poll(). */
 static void t_parent_accepts(struct fix *f)
 {
@@ -279,6 +303,7 @@ static const struct net_case cases[] = {
 	{ "and those set after the fork", t_options_later, BARE },
 	{ "shutdown() ends it for all, listen() begins again", t_shutdown,
 	  BARE },
+	{ "it has stopped, and one that has it ends", t_stopped_end, BARE },
 	{ "the parent accepts", t_parent_accepts, BARE },
 	{ "a copy keeps it", t_copied, BARE },
 };
