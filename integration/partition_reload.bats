@@ -199,10 +199,19 @@ reuseport_beside() {
 @test "on/cbpf: other numbers of workers" { counts on/cbpf; }
 @test "on/hash: other numbers of workers" { counts on/hash; }
 @test "on/off: other numbers of workers" { counts on/off; }
+@test "on/cbpf: reloads" { reloads on/cbpf; }
+@test "on/hash: reloads" { reloads on/hash; }
+@test "on/off: reloads" { reloads on/off; }
 @test "on/cbpf: killed workers" { killed on/cbpf 0; }
+@test "on/hash: killed workers" { killed on/hash 0; }
+@test "on/off: killed workers" { killed on/off 0; }
 @test "on/cbpf: frozen workers, killed" { killed on/cbpf 60; }
 @test "on/hash: frozen workers, killed" { killed on/hash 60; }
+@test "on/cbpf: upgrade, back, upgrade" { upgraded on/cbpf; }
+@test "on/hash: upgrade, back, upgrade" { upgraded on/hash; }
+@test "on/off: upgrade, back, upgrade" { upgraded on/off; }
 @test "on/cbpf: the master killed" { orphaned on/cbpf; }
 @test "on/hash: the master killed" { orphaned on/hash; }
+@test "on/off: the master killed" { orphaned on/off; }
 
 @test "plain: what reuseport loses, printed" { reuseport_beside; }

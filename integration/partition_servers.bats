@@ -83,6 +83,34 @@ haproxy_reload() {
 	server_end TERM 0 143
 }
 
+# Its pause lets go of the port (SIGTTOU), and SIGTTIN takes it again.
+haproxy_paused() {
+	local worker before
+	part_env "$1"
+	haproxy_conf "$2"
+	server haproxy -W -f "$MP_DIR/server/haproxy.cfg"
+	wait_for 15 only_worker_is_not none
+	worker=$(children "$PID")
+	before=$(listening "$NGX_PORT")
+	for _ in 1 2 3; do
+		kill -TTOU "$worker"
+		wait_for 10 haproxy_is_shut
+		kill -TTIN "$worker"
+		wait_for 10 port_answers "$NGX_PORT"
+		same "listening sockets" "$before" "$(listening "$NGX_PORT")"
+		"$LOSS" -p "$NGX_PORT" -x -q "$WHO" -n 300 -l 2000 |
+			tee "$MP_DIR/short.out"
+		loss_complete "$MP_DIR/short.out"
+	done
+	before=$(ticks "$worker")
+	sleep 0.5
+	(($(ticks "$worker") - before < 10))
+	server_end TERM 0 143
+}
+# Ticks of processor time: 50 are what a loop that never sleeps takes then.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+haproxy_is_shut() { (($(listening "$NGX_PORT") == 0)); }
+
 memcached_threads() {
 	local user=()
 	((EUID != 0)) || user=(-u nobody)
@@ -203,6 +231,10 @@ prefork_renewed() {
 @test "on: haproxy, 4 threads" { haproxy_reload on 4; }
 @test "off: haproxy, 4 threads" { haproxy_reload off 4; }
 @test "on: haproxy, 1 thread" { haproxy_reload on 1; }
+@test "plain: haproxy, 1 thread, paused" { haproxy_paused plain 1; }
+@test "on: haproxy, 1 thread, paused" { haproxy_paused on 1; }
+@test "off: haproxy, 1 thread, paused" { haproxy_paused off 1; }
+@test "on: haproxy, 4 threads, paused" { haproxy_paused on 4; }
 @test "plain: memcached, 4 threads" { memcached_threads plain; }
 @test "on: memcached, 4 threads" { memcached_threads on; }
 @test "off: memcached, 4 threads" { memcached_threads off; }
