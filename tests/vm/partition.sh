@@ -17,6 +17,7 @@ off) steps=ebpf ;;
 esac
 count=0
 failed=0
+masks=
 port=8080
 close='GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 keep='GET /pid HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -81,7 +82,8 @@ start()
 	port=$((port + 1))
 	rm -f /tmp/nginx.pid /tmp/enough /tmp/ready
 	conf "$@"
-	env LD_PRELOAD="$preload" MEGAPIPE_PARTITION=$step \
+	# shellcheck disable=SC2086 # nothing, or a variable
+	env LD_PRELOAD="$preload" MEGAPIPE_PARTITION=$step $masks \
 		MEGAPIPE_STATS=/tmp/stats /t/nginx -p /tmp \
 		-c /tmp/nginx.conf -e /tmp/error.log || return
 	until_true test -s /tmp/nginx.pid || return
@@ -160,6 +162,44 @@ partition_reload()
 	load_end && stop
 }
 
+# another MASTER: there is one more master, with its workers.
+another()
+{
+	[ -s /tmp/nginx.pid.oldbin ] && [ -s /tmp/nginx.pid ] || return
+	master=$(cat /tmp/nginx.pid)
+	[ "$master" != "$1" ] && has_workers 4 none
+}
+
+# is_left COUNT MASTER: it has so many workers now; master is that one.
+is_left()
+{
+	master=$2
+	has_workers "$1" none
+}
+
+# Forward, back, and forward for good.
+partition_upgrade()
+{
+	local old new
+
+	start 4 && load_start || return
+	old=$master
+	kill -USR2 "$old"
+	until_true another "$old" || return
+	new=$master
+	kill -WINCH "$old"
+	until_true is_left 0 "$old" || return
+	kill -HUP "$old"
+	until_true is_left 4 "$old" || return
+	master=$new
+	stop || return
+	kill -USR2 "$old"
+	until_true another "$old" || return
+	kill -QUIT "$old"
+	until_true gone "$old" || return
+	load_end && stop
+}
+
 partition_kill()
 {
 	start 6 && loss -x -q "$close" -r 100 -t 3 -K "$master" -W worker \
@@ -209,6 +249,28 @@ partition_pinned()
 		esac
 	done
 	stop
+}
+
+# Fewer workers than CPUs: each has the connections of those that it was told.
+partition_masks()
+{
+	local cpu by=
+
+	masks=MEGAPIPE_CPUS=0-3/4-7
+	start 2 || return
+	for cpu in 0 3 4 7; do
+		loss -x -q "$close" -n 50 -m 1 -c $cpu >/tmp/loss || return
+		by="$by $(sed -n 's/^by \([0-9]*\) 50$/\1/p' /tmp/loss)"
+	done
+	echo "# $step:$by"
+	# shellcheck disable=SC2086 # a list
+	case $step in ebpf|cbpf) two_and_two $by || return ;; esac
+	stop
+}
+
+two_and_two()
+{
+	[ $# = 4 ] && [ "$1" = "$2" ] && [ "$3" = "$4" ] && [ "$1" != "$3" ]
 }
 
 # All clients on one CPU: the most loaded has at most 1.25 times the mean.

@@ -16,7 +16,8 @@ program_seconds=120
 # The unit test that has the kernel's verifier look at our program, and what
 # partition.sh does with a real server.
 unit=steer_load
-parts='partition_reload partition_kill partition_pinned partition_balance'
+parts='partition_reload partition_kill partition_upgrade partition_pinned
+	partition_masks partition_balance'
 # Three machines have to end within the 1800 s of scripts/check.
 machine_seconds=580
 # Version (or newest) and the suites that may have it.
