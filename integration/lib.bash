@@ -199,7 +199,8 @@ mp_with() { MP_PREFIX+=("$@"); }
 
 # tls_make DIR: a key and a certificate for 127.0.0.1.
 tls_make() {
-	openssl req -x509 -newkey rsa:2048 -nodes -days 3 -set_serial 1 -subj /CN=localhost \
+	openssl req -x509 -newkey rsa:2048 -nodes -days 3 \
+		-set_serial 1 -subj /CN=localhost \
 		-addext subjectAltName=IP:127.0.0.1 -keyout "$1/key.pem" \
 		-out "$1/cert.pem" 2>/dev/null
 	cat "$1/key.pem" "$1/cert.pem" >"$1/both.pem"

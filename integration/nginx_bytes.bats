@@ -185,7 +185,8 @@ limited_rate() {
 
 tls() {
 	local url port version name
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -set_serial 1 -subj /CN=localhost \
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 \
+		-set_serial 1 -subj /CN=localhost \
 		-keyout "$MP_DIR/key" -out "$MP_DIR/cert" 2>/dev/null
 	chmod 0644 "$MP_DIR/key"
 	port=$(free_ports 1)
