@@ -427,7 +427,7 @@ bench-paper:			## the paper's figures on this machine, ROWS="parts"
 
 bench:				## measure against the plain programs, ROWS="a b"
 	@scripts/deps bench
-	@+$(MAKE) --no-print-directory all $(BUILD)/bench/load \
+	@+$(MAKE) --no-print-directory all examples $(BUILD)/bench/load \
 		$(BUILD)/tests/tools/steps
 	@BUILD='$(BUILD)' python3 -B bench/run.py
 

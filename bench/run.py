@@ -9,7 +9,7 @@ order turned every round. A run with an error is a failed run.
   ROWS      names or globs of rows (all)
   SIDES     plain on off empty, or NAME=LIBRARY (plain on off)
   ROUNDS    rounds after the warm-up (5)
-  SECONDS   length of one measurement (1)
+  SECONDS   length of one measurement (0.8; wrk knows whole ones only)
   UPDATE    1: writes the tables and pictures of README.md and docs/bench.md,
             also from what is there (ROWS=none)
 
@@ -43,7 +43,7 @@ BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 LIB = os.path.join(BUILD, "libmegapipe-preload.so")
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 FILES = 131072
-SECONDS = float(os.environ.get("SECONDS", "1"))
+SECONDS = float(os.environ.get("SECONDS", "0.8"))
 
 
 def side_env(name, lib):
@@ -70,6 +70,8 @@ def sides(row):
         elif name != "off":
             out[name] = env, {}
             out[name + "+exp"] = env, expert
+    if "limit" in row:
+        out["limit"] = {}, {"server": row["limit"], "conf": "example.opts"}
     return out
 
 

@@ -10,7 +10,8 @@ import textwrap
 import picture
 
 SHOWN = {"on": "preload", "off": "preload, descriptors", "plain": "plain",
-         "expert": "plain, tuned", "on+exp": "preload, tuned"}
+         "expert": "plain, tuned", "on+exp": "preload, tuned",
+         "limit": "a program of libmegapipe"}
 
 
 def good(saved):

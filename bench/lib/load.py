@@ -13,11 +13,8 @@ import subprocess
 import tempfile
 
 import clients
-from servers import Server, read
+from servers import BUILD, Server, read
 
-BUILD = os.path.abspath(os.environ.get(
-    "BUILD", os.path.join(os.path.dirname(os.path.dirname(
-        os.path.dirname(os.path.abspath(__file__)))), "build")))
 LOAD = os.path.join(BUILD, "bench", "load")
 PIN_SERVER, PIN_CLIENT = ["taskset", "-c", "0"], ["taskset", "-c", "1"]
 WARM = 0.5
@@ -160,13 +157,13 @@ class Bench:
         """Latency at half of what the first side can do."""
         if "half" not in self.row:
             return
-        if not self.rate:
+        if not self.rate and "@RATE@" in self.row["half"]:
             first = self.samples[next(iter(self.servers))]
             rate = statistics.median(s["rate"] for s in first) / 2
             rate /= float(self.row.get("half_batch", "1"))
             self.rate = int(min(rate, RATE_MAX))
 
-        seconds = max(HALF_SECONDS, HALF_REQUESTS / self.rate)
+        seconds = max(HALF_SECONDS, HALF_REQUESTS / (self.rate or 1e9))
         self.in_turn(rounds * HALF_PIECES, lambda name:
                      self.half[name].append(
                          self.client(name, self.row["half"], seconds)))

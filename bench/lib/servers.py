@@ -15,6 +15,8 @@ import subprocess
 import time
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.abspath(os.environ.get(
+    "BUILD", os.path.join(os.path.dirname(HERE), "build")))
 
 
 def free_port():
@@ -91,11 +93,14 @@ class Server:
         with open(path, "w", encoding="ascii") as f:
             f.write(conf)
         server = row["server"]
-        binary = shutil.which(server) or shutil.which("/usr/sbin/" + server)
+        binary = shutil.which(server) or shutil.which("/usr/sbin/" + server) \
+            or os.path.join(BUILD, "examples", server)
         if server == "nginx":
             return [binary, "-p", directory, "-c", path, "-e",
                     os.path.join(directory, "error.log")]
-        if server == "redis-server":
+        if server == "haproxy":
+            return [binary, "-db", "-f", path]
+        if server in ("redis-server", "node", "python3"):
             return [binary, path]
         return [binary] + conf.split()      # options, one a line
 
