@@ -167,22 +167,64 @@ static void write_stats(void)
 	sys_close(fd);
 }
 
+/* The end is one thread's. Another that ends the process meanwhile would cut
+ * it short. */
+static uint32_t ending;		/* the thread whose it is, or 0 */
+static uint32_t ended;
+
+static bool begin_end(void)
+{
+	uint32_t none = 0;
+
+	return __atomic_compare_exchange_n(&ending, &none,
+					   (uint32_t)lock_self(), false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* The other waits for what this thread has queued, so that goes first. A
+ * signal handler that interrupted either waits for nobody. */
+static void join_end(bool last)
+{
+	int64_t end = sys_now_ns() + opts.linger_ms * 1000000ll, left;
+
+	if (__atomic_load_n(&ending, __ATOMIC_RELAXED) ==
+		    (uint32_t)lock_self() ||
+	    (self_thread && lock_is_mine(&self_thread->lock)))
+		return;
+	if (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
+		thread_drain(false, last);
+	while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE) &&
+	       (left = end - sys_now_ns()) > 0) {
+		struct timespec ts = { left / 1000000000, left % 1000000000 };
+
+		sys_futex(&ended, FUTEX_WAIT_PRIVATE, 0, &ts);
+	}
+}
+
+static void finish_end(void)
+{
+	__atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
+	if (!__libc_single_threaded)
+		sys_futex(&ended, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL);
+}
+
 static void end(bool last)
 {
-	static bool done;
-
-	if (done || shim_off || !shim_alive || !*shim_alive ||
-	    entry_foreign_process())
+	if (shim_off || !shim_alive || !*shim_alive || entry_foreign_process())
 		return;
-	done = true;
+	if (!begin_end()) {
+		join_end(last);
+		return;
+	}
 	__atomic_store_n(&shim_leaving, true, __ATOMIC_RELAXED);
 	partition_exit();
 	if (!list_empty(&shim_threads))
-		thread_drain_all(last);
+		thread_drain(true, last);
 	write_stats();
 	if (!last)
 		thread_give_all();
 	partition_end();
+	finish_end();
 }
 
 void init_end(void)
@@ -242,6 +284,8 @@ bool entry_foreign_process(void)
 void init_forked(void)
 {
 	*shim_alive = (uint32_t)sys_getpid();
+	if (!ended)
+		ending = 0;
 	if (usable < 0)
 		usable = 0;
 }

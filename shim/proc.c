@@ -504,7 +504,7 @@ SHIM_EXPORT void _Exit(int status)
 SHIM_EXPORT void abort(void)
 {
 	if (!shim_off && shim_alive && *shim_alive && !entry_foreign_process())
-		thread_drain_all(false);
+		thread_drain(true, false);
 	real.abort();
 	__builtin_unreachable();
 }

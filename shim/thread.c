@@ -574,7 +574,7 @@ void thread_give_all(void)
 	lock_give(&th->lock);
 }
 
-void thread_drain_all(bool last)
+void thread_drain(bool all, bool last)
 {
 	int64_t deadline = sys_now_ns() + opts.linger_ms * 1000000ll;
 	struct list *node;
@@ -583,7 +583,8 @@ void thread_drain_all(bool last)
 	     node = node->next) {
 		struct thread *th = list_entry(node, struct thread, all);
 
-		if (!th->ch || !lock_take(&th->lock))
+		if (!th->ch || (!all && th != self_thread) ||
+		    !lock_take(&th->lock))
 			continue;
 		if (th == self_thread)
 			drain_own(th, deadline, last);

@@ -116,8 +116,8 @@ void thread_back(bool left);
 void thread_served(struct thread *th);
 
 /* Before the process or its thread ends: until the kernel has taken what is
- * queued, or for opts.linger_ms. */
-void thread_drain_all(bool last);
+ * queued, or for opts.linger_ms: by all threads, or by this one. */
+void thread_drain(bool all, bool last);
 
 /* The program goes on without us, in destructors. */
 void thread_give_all(void);
