@@ -288,6 +288,25 @@ def slow_reader(port, path):
         print("slow reader", sha(bytes(data).split(b"\r\n\r\n", 1)[1]))
 
 
+def crowd(port, path, count="200", rounds="3"):
+    """Many connections that are all kept and all ask at once."""
+    socks = [connect(port) for _ in range(int(count))]
+    files = [sock.makefile("rb") for sock in socks]
+    digest = hashlib.sha256()
+    for _ in range(int(rounds)):
+        for sock in socks:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        for file in files:
+            size = 0
+            while (line := file.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    size = int(line.split(b":")[1])
+            digest.update(file.read(size))
+    for sock in socks:
+        sock.close()
+    print("crowd", digest.hexdigest()[:16])
+
+
 def slow_upload(port, path, size="300000", chunked=""):
     """A body in dribs and drabs; the answer is read at the end."""
     data = random.Random(7).randbytes(int(size))
