@@ -118,7 +118,10 @@ static int look(struct mp_channel *ch)
 
 	if (!ring_queued(ch->ring) && !chan_has_work(ch))
 		return entered(ch, 0);
-	ret = chan_flush_reap(ch);
+	/* One enter does a part of much work, and the part may be silent. */
+	do
+		ret = chan_flush_reap(ch);
+	while (!ret && !chan_ready(ch) && ring_pending_work(ch->ring));
 	return ret == -EBUSY ? 0 : ret;
 }
 

@@ -69,6 +69,8 @@ struct fake {
 					 * nothing; then 0 again */
 	int wait_result;		/* of a wait that nothing ended */
 	bool defer;		/* completions need ring_reap() to be seen */
+	unsigned int silent_rounds;	/* so many reaps end only what is
+					 * silent; there is more work then */
 	bool hold_cancels;	/* the test completes them by itself */
 	bool overflowed;	/* completions found no room */
 	/* Called inside the enter, after the queue was taken. */

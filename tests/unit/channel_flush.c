@@ -113,6 +113,11 @@ static void wait_of_no_time(void)
 	channel_no_more();
 	CHECK_EQ(fake.reaps, 2);
 	CHECK_EQ(fake.waits, 0);
+	fake_complete(fake_nth(0), 0, 0);
+	fake.silent_rounds = 2;
+	CHECK_EQ(chan_wait(ch, 0, NULL), 0);
+	channel_next(&owner, CHAN_OP_RECV);
+	CHECK_EQ(fake.reaps, 5);
 }
 
 static void explicit(void)
