@@ -83,6 +83,15 @@ as_plain() {
 	diff -au "$plain" "$MP_DIR/$mode.out"
 }
 
+# server_dir: a directory for the server before it is started, with a key.
+server_dir() {
+	SRV_DIR=$MP_DIR/server
+	mkdir "$SRV_DIR"
+	chmod 0777 "$SRV_DIR"
+	tls_make "$SRV_DIR"
+	chmod 0644 "$SRV_DIR"/*.pem
+}
+
 # session_verify NAME...: mp_verify for servers of that session, with their
 # lines wherever they went.
 session_verify() {

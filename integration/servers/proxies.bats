@@ -17,15 +17,6 @@ teardown_file() { rm -rf "$MP_WWW"; }
 setup() { mp_setup; }
 teardown() { mp_teardown; }
 
-# server_dir: a directory for the server before it is started.
-server_dir() {
-	SRV_DIR=$MP_DIR/server
-	mkdir "$SRV_DIR"
-	chmod 0777 "$SRV_DIR"
-	tls_make "$SRV_DIR"
-	chmod 0644 "$SRV_DIR"/*.pem
-}
-
 h2o_session() {
 	local PORT TLS
 	backend
