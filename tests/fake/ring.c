@@ -366,8 +366,7 @@ static int enter(enum fake_enter how)
 	take_queue();
 	if (fake.on_enter)
 		fake.on_enter(how);
-	if (how != FAKE_SUBMIT &&
-	    !(fake.silent_rounds && fake.silent_rounds--))
+	if (how != FAKE_SUBMIT && !(fake.silent_rounds && fake.silent_rounds--))
 		seen = tail;
 	return (int)fake.sent_in_last;
 }
