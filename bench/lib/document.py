@@ -79,8 +79,14 @@ def below(saved):
                 out.append(f'{r["row"]["title"]}{what} (CPU '
                            f'{s["cpu_ratio"]:.2f}, requests/s '
                            f'{s["rate_ratio"]:.2f})')
-    return textwrap.fill("Slower than plain here: " +
-                         ("; ".join(out) or "none") + ".", 80)
+    text = "Slower than plain here: " + ("; ".join(out) or "none") + "."
+    for r in good(saved).values():
+        if "empty" in r["summary"]:
+            text += (" A preload that does nothing: CPU "
+                     f'{r["summary"]["empty"]["cpu_ratio"]:.2f}, requests/s '
+                     f'{r["summary"]["empty"]["rate_ratio"]:.2f}; that is '
+                     "the machine's noise.")
+    return textwrap.fill(text, 80)
 
 
 def short_table(saved):
