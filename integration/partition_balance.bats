@@ -125,6 +125,20 @@ full() {
 	wait_for 5 mp_none_left
 }
 
+# The same, and a worker that is full says listen(fd, 0), as memcached does:
+# that is the queue of all, natively. Connections that find it full try again
+# a second later, so they may come late, but each is answered. When the first
+# clients are gone the workers listen as before.
+refusing() {
+	part_env "$1"
+	prefork_start 4 127.0.0.1:0 --most 30 --refuse
+	held 118 -c 0 -r 1000 -l 7000
+	printf '# %s: %s of 30 each\n' "$1" "$(by_line "$MP_DIR/held")" >&3
+	held 100 -c 0 -r 1000 -l 7000
+	prefork_end
+	wait_for 5 mp_none_left
+}
+
 # Explicit masks: two partitions, each of one CPU, whichever workers have them.
 explicit_masks() {
 	local cpu
@@ -210,5 +224,10 @@ prog_gone() { ! "$1" prog show id "$2" >/dev/null 2>&1; }
 @test "off/ebpf: workers that are full" { full off/ebpf; }
 @test "on/cbpf: workers that are full" { full on/cbpf; }
 @test "on/hash: workers that are full" { full on/hash; }
+
+@test "plain: full workers that say listen(fd, 0)" { refusing plain; }
+@test "on/ebpf: full workers that say listen(fd, 0)" { refusing on/ebpf; }
+@test "off/ebpf: full workers that say listen(fd, 0)" { refusing off/ebpf; }
+@test "on/cbpf: full workers that say listen(fd, 0)" { refusing on/cbpf; }
 
 @test "bpftool shows names" { bpftool_names; }

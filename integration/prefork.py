@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A server that forks its workers beforehand, each with an event loop.
 
-prefork.py WORKERS ADDRESS... [--most N] [--inherit]: an answer over HTTP/1.1
+prefork.py WORKERS ADDRESS... [--most N [--refuse]] [--inherit]: an answer over HTTP/1.1
 with the number of the worker that gave it, and the end of the connection when
 it was asked for. ADDRESS is HOST:PORT, [HOST]:PORT or a path; with --inherit
 the listeners are descriptors 3 and on, as LISTEN_FDS says (systemd). --most: a
 worker that has N connections takes its listeners out of its set until it has
-fewer. Prints the ports when it listens. SIGTERM ends it gracefully, SIGHUP
+fewer; with --refuse it calls listen() with no backlog meanwhile, too. Prints
+the ports when it listens. SIGTERM ends it gracefully, SIGHUP
 makes other workers; a worker that dies is replaced.
 """
 import os
@@ -39,9 +40,10 @@ def listen(address):
 class Worker:
     """One process: its listeners, its connections, until SIGTERM."""
 
-    def __init__(self, listeners, most):
+    def __init__(self, listeners, most, refuse):
         self.listeners = {sock.fileno(): sock for sock in listeners}
         self.most, self.conns, self.taking = most, {}, False
+        self.refuse = refuse
         self.ending = False
         body = f"{os.getpid()}\n"
         self.answer = (ANSWER % (len(body), body)).encode()
@@ -55,7 +57,9 @@ class Worker:
         if taking == self.taking:
             return
         self.taking = taking
-        for fd in self.listeners:
+        for fd, sock in self.listeners.items():
+            if self.refuse:
+                sock.listen(511 if taking or self.ending else 0)
             if taking:
                 self.epoll.register(fd, select.EPOLLIN)
             else:
@@ -105,8 +109,9 @@ class Worker:
 class Master:
     """Has the listeners and as many workers as it was asked for."""
 
-    def __init__(self, listeners, count, most):
-        self.listeners, self.count, self.most = listeners, count, most
+    def __init__(self, listeners, count, most, refuse):
+        self.listeners, self.count = listeners, count
+        self.most, self.refuse = most, refuse
         self.pids, self.old, self.ending = set(), set(), False
         for name in ("TERM", "HUP", "CHLD"):
             signal.signal(getattr(signal, "SIG" + name), lambda *_: None)
@@ -116,7 +121,7 @@ class Master:
         if not pid:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             try:
-                Worker(self.listeners, self.most).run()
+                Worker(self.listeners, self.most, self.refuse).run()
             finally:
                 os._exit(0)
         self.pids.add(pid)
@@ -153,12 +158,14 @@ class Master:
 
 
 def main():
-    most, addresses, inherit = 0, [], False
+    most, refuse, addresses, inherit = 0, False, [], False
     args = sys.argv[2:]
     while args:
         arg = args.pop(0)
         if arg == "--most":
             most = int(args.pop(0))
+        elif arg == "--refuse":
+            refuse = True
         elif arg == "--inherit":
             inherit = True
         else:
@@ -172,7 +179,7 @@ def main():
         sock.setblocking(False)
     print(*(sock.getsockname()[1] for sock in listeners
             if sock.family != socket.AF_UNIX), flush=True)
-    Master(listeners, int(sys.argv[1]), most).run()
+    Master(listeners, int(sys.argv[1]), most, refuse).run()
 
 
 main()
