@@ -15,9 +15,12 @@ case ${preload:+$MEGAPIPE_LWSOCKET} in
 on) steps='ebpf cbpf hash' ;;
 off) steps=ebpf ;;
 esac
+# Steps are not chosen here, but by what a user may do.
+[ -z "$preload" ] || [ "$part" != partition_sysctl ] || steps=auto
 count=0
 failed=0
 masks=
+user=root
 port=8080
 close='GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 keep='GET /pid HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -82,10 +85,9 @@ start()
 	port=$((port + 1))
 	rm -f /tmp/nginx.pid /tmp/enough /tmp/ready
 	conf "$@"
-	# shellcheck disable=SC2086 # nothing, or a variable
-	env LD_PRELOAD="$preload" MEGAPIPE_PARTITION=$step $masks \
-		MEGAPIPE_STATS=/tmp/stats /t/nginx -p /tmp \
-		-c /tmp/nginx.conf -e /tmp/error.log || return
+	su -s /bin/sh $user -c "exec env LD_PRELOAD='$preload' $masks \
+		MEGAPIPE_PARTITION=$step MEGAPIPE_STATS=/tmp/stats /t/nginx \
+		-p /tmp -c /tmp/nginx.conf -e /tmp/error.log" || return
 	until_true test -s /tmp/nginx.pid || return
 	master=$(cat /tmp/nginx.pid)
 	until_true has_workers "$1" none || return
@@ -198,6 +200,34 @@ partition_upgrade()
 	kill -QUIT "$old"
 	until_true gone "$old" || return
 	load_end && stop
+}
+
+# Whatever that sysctl is: root gets the kernel's program, others the classic
+# one, and a reload loses nothing. (1 is the same as 2, and for good.)
+partition_sysctl()
+{
+	local value sysctl=/proc/sys/kernel/unprivileged_bpf_disabled
+
+	for value in 0 2; do
+		echo $value >$sysctl || return
+		user=root
+		chosen_by_user eBPF || return
+		user=www-data
+		chosen_by_user 'classic BPF' || return
+	done
+}
+
+chosen_by_user()
+{
+	local pid
+
+	start 3 && load_start || return
+	for pid in $(workers); do
+		[ -z "$preload" ] || /t/megapipe stat --json "$pid" |
+			tee /tmp/stat | grep -qF "\"by\": \"$1\"" ||
+			{ cat /tmp/stat; return 1; }
+	done
+	reload 4 && load_end && stop
 }
 
 partition_kill()

@@ -17,7 +17,7 @@ program_seconds=120
 # partition.sh does with a real server.
 unit=steer_load
 parts='partition_reload partition_kill partition_upgrade partition_pinned
-	partition_masks partition_balance'
+	partition_masks partition_balance partition_sysctl'
 # Three machines have to end within the 1800 s of scripts/check.
 machine_seconds=580
 # Version (or newest) and the suites that may have it.
@@ -45,8 +45,9 @@ image()
 	mkdir -p "$root"/{bin,t,dev,proc,sys,tmp}
 	cp /bin/busybox "$root/bin/"
 	ln -s busybox "$root/bin/sh"
-	cp build/libmegapipe-preload.so build/tests/tools/refuse \
-		build/tests/tools/loss "$root/t/" || return
+	cp build/libmegapipe-preload.so build/megapipe \
+		build/tests/tools/refuse build/tests/tools/loss "$root/t/" ||
+		return
 	for name; do
 		case $name in
 		partition_*) cp tests/vm/partition.sh "$root/t/$name" ;;
