@@ -206,9 +206,11 @@ partition_upgrade()
 # one, and a reload loses nothing. (1 is the same as 2, and for good.)
 partition_sysctl()
 {
-	local value sysctl=/proc/sys/kernel/unprivileged_bpf_disabled
+	local value values=2 sysctl=/proc/sys/kernel/unprivileged_bpf_disabled
 
-	for value in 0 2; do
+	# Both values once are enough, as all steps are above.
+	[ "${preload:+$MEGAPIPE_LWSOCKET}" != on ] || values='0 2'
+	for value in $values; do
 		echo $value >$sysctl || return
 		user=root
 		chosen_by_user eBPF || return
