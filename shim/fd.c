@@ -93,7 +93,9 @@ static int close_runs(unsigned int first, unsigned int last, int flags)
 
 SHIM_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (first > last || !shim_alive || entry_foreign_process())
+	/* What the kernel refuses closes nothing. */
+	if (first > last || !shim_alive || entry_foreign_process() ||
+	    flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
 		return real.close_range(first, last, flags);
 	return (int)shim_return(close_runs(first, last, flags));
 }

@@ -133,6 +133,17 @@ CASES(closefrom, CLOSEFROM)
 CASES(range, CLOSE_RANGE)
 CASES(proc, PROC)
 
+/* What the kernel refuses closes nothing. */
+static void t_refused(struct fix *f)
+{
+	unsigned int fd = (unsigned int)f->fd;
+
+	CHECK_ERRNO(close_range(fd, fd, 1 << 6), EINVAL);
+	CHECK_ERRNO(close_range(fd, fd - 1, 0), EINVAL);
+	CHECK_EQ(send(f->fd, "x", 1, 0), 1);
+	peer_expect(f->peer, "x");
+}
+
 static const struct net_case cases[] = {
 	{ "a child, by a loop", t_child_loop, BOTH },
 	{ "a child, by closefrom()", t_child_closefrom, BOTH },
@@ -142,6 +153,7 @@ static const struct net_case cases[] = {
 	{ "the process itself, by closefrom()", t_self_closefrom, BARE },
 	{ "the process itself, by close_range()", t_self_range, BARE },
 	{ "the process itself, by /proc/self/fd", t_self_proc, BARE },
+	{ "close_range() that is refused", t_refused, BOTH },
 };
 
 NET_MAIN(cases)
