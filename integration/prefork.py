@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A server that forks its workers beforehand, each with an event loop.
 
-prefork.py WORKERS ADDRESS... [--most N [--refuse]] [--inherit]: an answer over HTTP/1.1
-with the number of the worker that gave it, and the end of the connection when
-it was asked for. ADDRESS is HOST:PORT, [HOST]:PORT or a path; with --inherit
-the listeners are descriptors 3 and on, as LISTEN_FDS says (systemd). --most: a
-worker that has N connections takes its listeners out of its set until it has
-fewer; with --refuse it calls listen() with no backlog meanwhile, too. Prints
-the ports when it listens. SIGTERM ends it gracefully, SIGHUP
-makes other workers; a worker that dies is replaced.
+prefork.py WORKERS ADDRESS... [--most N [--refuse]] [--inherit]: an answer over
+HTTP/1.1 with the number of the worker that gave it, and the end of the
+connection when it was asked for. ADDRESS is HOST:PORT, [HOST]:PORT or a path;
+with --inherit the listeners are descriptors 3 and on, as LISTEN_FDS says
+(systemd). --most: a worker that has N connections takes its listeners out of
+its set until it has fewer; with --refuse it calls listen() with no backlog
+meanwhile, too. Prints the ports when it listens. SIGTERM ends it gracefully,
+SIGHUP makes other workers; a worker that dies is replaced.
 """
 import os
 import select

@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "pass.h"
 #include "rx.h"
+#include "splice.h"
 #include "thread.h"
 #include "tx.h"
 #include "user.h"
@@ -519,12 +520,20 @@ static long io_sendfile(struct vsock *vs, int in_fd, off_t *offset, size_t len)
 
 SHIM_EXPORT ssize_t sendfile(int fd, int in_fd, off_t *offset, size_t len)
 {
+	long moved = splice_before_sendfile(fd, in_fd, offset, len);
+
+	if (unlikely(moved != SHIM_PASS))
+		return shim_return(moved);
 	SHIM_SEND(fd, 0, io_sendfile(vs, in_fd, offset, len),
 		  real.sendfile(fd, in_fd, offset, len));
 }
 
 SHIM_EXPORT ssize_t sendfile64(int fd, int in_fd, off64_t *offset, size_t len)
 {
+	long moved = splice_before_sendfile(fd, in_fd, offset, len);
+
+	if (unlikely(moved != SHIM_PASS))
+		return shim_return(moved);
 	SHIM_SEND(fd, 0, io_sendfile(vs, in_fd, (off_t *)offset, len),
 		  real.sendfile64(fd, in_fd, offset, len));
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry point: splice(), from a socket into a pipe and back.
+ * Entry point: splice(), from a socket into a pipe and back; and sendfile()
+ * from a socket, which does the same.
  * Owns: nothing. Threads: any.
  */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "entry.h"
 #include "handover.h"
 #include "rx.h"
+#include "splice.h"
 #include "tx.h"
 #include "vsock.h"
 
 /* In place of the other descriptor, for the side that is written to. */
 #define WRITTEN_TO (-2)
+/* ... where the kernel will refuse to move anything. */
+#define REFUSED (-1)
 
 /* Bytes that were read ahead go into the pipe by write(). */
 static long splice_queued(struct vsock *vs, int out_fd, size_t len)
@@ -45,13 +50,24 @@ static bool give(struct vsock *vs, int fd)
 	return fd_object(fd) == (void *)vs;
 }
 
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return sys_call3(SYS_fstat, fd, &st, 0) == 0 && S_ISFIFO(st.st_mode);
+}
+
 /* A receive that was under way brings its bytes first. */
 static long splice_from(struct vsock *vs, int fd, int out_fd, size_t len)
 {
 	long ret;
 
-	if (vs->listener || out_fd < 0 || !len)
+	if (vs->listener)
 		return SHIM_PASS;
+	if (out_fd == REFUSED || !is_pipe(out_fd)) {
+		give(vs, fd);
+		return SHIM_PASS;
+	}
 	if (vs->rx_bytes)
 		return splice_queued(vs, out_fd, len);
 	if (!give(vs, fd))
@@ -108,12 +124,19 @@ static long before_splice(int fd, int out_fd, size_t len)
 SHIM_EXPORT ssize_t splice(int in_fd, off64_t *in_off, int out_fd,
 			   off64_t *out_off, size_t len, unsigned int flags)
 {
-	long ret = before_splice(in_fd, in_off || fd_object(out_fd) ? -1 :
-							     out_fd, len);
+	bool moves = !in_off && len && out_fd >= 0 && !fd_object(out_fd);
+	long ret = before_splice(in_fd, moves ? out_fd : REFUSED, len);
 
 	if (ret == SHIM_PASS)
 		ret = before_splice(out_fd, WRITTEN_TO, 0);
 	if (ret != SHIM_PASS)
 		return shim_return(ret);
 	return real.splice(in_fd, in_off, out_fd, out_off, len, flags);
+}
+
+long splice_sendfile(int out_fd, int in_fd, const void *offset, size_t len)
+{
+	bool moves = !offset && len && out_fd >= 0 && !fd_object(out_fd);
+
+	return before_splice(in_fd, moves ? out_fd : REFUSED, len);
 }

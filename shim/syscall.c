@@ -139,7 +139,7 @@ static bool number_call(long nr, const long *a, long *ret)
 /* Is one of the arguments that are numbers one of ours? */
 static bool is_ours(long nr, const long *a)
 {
-	bool second = nr == SYS_dup3;
+	bool second = nr == SYS_dup3 || nr == SYS_sendfile;
 
 #ifdef SYS_dup2
 	second |= nr == SYS_dup2;
