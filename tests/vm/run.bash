@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the conformance programs, the kernel's part of partitioned listeners and
-# the parts of partition.sh on Debian's kernels 6.1 and 6.12 and on its newest,
+# Runs the conformance programs, the unit tests of what the kernel does and the
+# parts of partition.sh on Debian's kernels 6.1 and 6.12 and on its newest,
 # each in a virtual machine without KVM, and prints TAP: one result for each
 # program and mode. T picks programs, MODES modes, as in scripts/check,
 # KERNELS kernels. Programs that measure time (alone) are left out: the machine
@@ -13,9 +13,11 @@ cd "$(dirname "$0")/../.." || exit
 . tests/vm/machine.bash
 modes=${MODES:-plain on off}
 program_seconds=120
-# The unit test that has the kernel's verifier look at our program, and what
-# partition.sh does with a real server.
-unit=steer_load
+# The unit tests with a ring of the kernel, and that which has the kernel's
+# verifier look at our program; they know no modes. Then what partition.sh does
+# with a real server.
+mapfile -t units < <(grep -l real_ring.h tests/unit/*.c |
+	xargs basename -s .c && echo steer_load)
 parts='partition_reload partition_kill partition_upgrade partition_pinned
 	partition_masks partition_balance partition_sysctl'
 # Three machines have to end within the 1800 s of scripts/check.
@@ -36,6 +38,16 @@ result()
 	echo "$1 $count - $2"
 }
 
+kind()
+{
+	printf '%s\n' "${units[@]}" | grep -qx "$1" && echo unit || echo conform
+}
+
+modes_of()
+{
+	[ "$(kind "$1")" = unit ] && echo plain || echo "$modes"
+}
+
 # image NAME...: build/vm/initramfs with these programs and what they need.
 image()
 {
@@ -51,8 +63,7 @@ image()
 	for name; do
 		case $name in
 		partition_*) cp tests/vm/partition.sh "$root/t/$name" ;;
-		"$unit") cp "build/tests/unit/$name" "$root/t/" ;;
-		*) cp "build/tests/conform/$name" "$root/t/" ;;
+		*) cp "build/tests/$(kind "$name")/$name" "$root/t/" ;;
 		esac || return
 	done
 	[ -z "$nginx" ] || cp "$nginx" "$root/t/nginx" || return
@@ -63,8 +74,10 @@ image()
 	printf 'root:x:0:\nwww-data:x:33:\n' >"$root/etc/group"
 	libraries "$root" "$root"/t/*
 	install -m 755 tests/vm/init "$root/init"
-	echo "$program_seconds $modes" >"$root/modes"
-	printf '%s\n' "$@" >"$root/list"
+	echo "$program_seconds" >"$root/limit"
+	for name; do
+		echo "$name $(modes_of "$name")"
+	done >"$root/list"
 	pack "$root"
 }
 
@@ -94,7 +107,7 @@ verdicts()
 	end=$(grep -c '^VM end' "$vm/$kernel.log")
 	for name; do
 		why=
-		for mode in $modes; do
+		for mode in $(modes_of "$name"); do
 			if [ -n "$why" ]; then
 				result ok "$kernel ${name}[$mode] # SKIP $why"
 				continue
@@ -136,10 +149,11 @@ for file in tests/conform/${T:-*}.c; do
 	! grep -q '/\* alone \*/' "$file" || continue
 	names+=("$(basename "$file" .c)")
 done
-programs=("${names[@]/#/build/tests/conform/}")
+programs=("${names[@]/#/build/tests/conform/}"
+	"${units[@]/#/build/tests/unit/}")
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
 # First: what takes longest must not be what the time ends before.
-for part in $unit ${nginx:+$parts}; do
+for part in "${units[@]}" ${nginx:+$parts}; do
 	# shellcheck disable=SC2254 # a pattern
 	case $part in
 	${T:-*}) names=("$part" "${names[@]}") ;;
@@ -148,7 +162,7 @@ done
 [ ${#names[@]} -gt 0 ] || skip_all "no program is ${T:-}"
 [ -n "$nginx" ] || result ok "partitions # SKIP no nginx here"
 if ! { make -k --no-print-directory "-j$(nproc)" all tools \
-		"${programs[@]}" "build/tests/unit/$unit" &&
+		"${programs[@]}" &&
 		image "${names[@]}"; } >"$vm/make.log" 2>&1; then
 	echo 'not ok 1 - the programs do not build'
 	tail -n 20 "$vm/make.log"
