@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the conformance programs, the unit tests of what the kernel does and the
-# parts of partition.sh on Debian's kernels 6.1 and 6.12 and on its newest,
-# each in a virtual machine without KVM, and prints TAP: one result for each
-# program and mode. T picks programs, MODES modes, as in scripts/check,
+# Runs the conformance programs, the tests of libmegapipe, the unit tests of what
+# the kernel does and the parts of partition.sh on Debian's kernels 6.1 and 6.12
+# and on its newest, each in a virtual machine without KVM, and prints TAP: one
+# result for each program and mode. T picks programs, MODES modes, as in scripts/check,
 # KERNELS kernels. Programs that measure time (alone) are left out: the machine
 # is emulated. Kernels are fetched once, unpacked and never installed; build/vm
 # keeps them and the console of the last run (KERNEL.log).
@@ -13,11 +13,11 @@ cd "$(dirname "$0")/../.." || exit
 . tests/vm/machine.bash
 modes=${MODES:-plain on off}
 program_seconds=120
-# The unit tests with a ring of the kernel, and that which has the kernel's
-# verifier look at our program; they know no modes. Then what partition.sh does
-# with a real server.
-mapfile -t units < <(grep -l real_ring.h tests/unit/*.c |
-	xargs basename -s .c && echo steer_load)
+# Which know no modes: the unit tests with a ring of the kernel, that which has
+# the kernel's verifier look at our program, and those of libmegapipe.
+mapfile -t own < <(grep -l real_ring.h tests/unit/*.c | xargs basename -s .c &&
+	echo steer_load && basename -s .c tests/native/*.c)
+# What partition.sh does with a real server.
 parts='partition_reload partition_kill partition_upgrade partition_pinned
 	partition_masks partition_balance partition_sysctl'
 # Three machines have to end within the 1800 s of scripts/check.
@@ -38,14 +38,21 @@ result()
 	echo "$1 $count - $2"
 }
 
+is_own()
+{
+	printf '%s\n' "${own[@]}" | grep -qx "$1"
+}
+
+# kind NAME: the directory of a program.
 kind()
 {
-	printf '%s\n' "${units[@]}" | grep -qx "$1" && echo unit || echo conform
+	is_own "$1" || { echo conform; return; }
+	[ -f "tests/unit/$1.c" ] && echo unit || echo native
 }
 
 modes_of()
 {
-	[ "$(kind "$1")" = unit ] && echo plain || echo "$modes"
+	is_own "$1" && echo plain || echo "$modes"
 }
 
 # image NAME...: build/vm/initramfs with these programs and what they need.
@@ -66,6 +73,7 @@ image()
 		*) cp "build/tests/$(kind "$name")/$name" "$root/t/" ;;
 		esac || return
 	done
+	install -D build/libmegapipe.so "$root/lib/libmegapipe.so.1" || return
 	[ -z "$nginx" ] || cp "$nginx" "$root/t/nginx" || return
 	mkdir -p "$root/etc" "$root/usr/share/nginx" "$root/var/log/nginx" \
 		"$root/var/lib/nginx"
@@ -149,11 +157,13 @@ for file in tests/conform/${T:-*}.c; do
 	! grep -q '/\* alone \*/' "$file" || continue
 	names+=("$(basename "$file" .c)")
 done
-programs=("${names[@]/#/build/tests/conform/}"
-	"${units[@]/#/build/tests/unit/}")
+programs=("${names[@]/#/build/tests/conform/}")
+for name in "${own[@]}"; do
+	programs+=("build/tests/$(kind "$name")/$name")
+done
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
 # First: what takes longest must not be what the time ends before.
-for part in "${units[@]}" ${nginx:+$parts}; do
+for part in "${own[@]}" ${nginx:+$parts}; do
 	# shellcheck disable=SC2254 # a pattern
 	case $part in
 	${T:-*}) names=("$part" "${names[@]}") ;;
