@@ -54,12 +54,15 @@ static void every(long us)
 	MUST(setitimer(ITIMER_REAL, &when, NULL));
 }
 
+static pid_t loop;
+
 /* A handler writes while the loop sleeps: its bytes go out. */
 static void *kick(void *arg)
 {
 	struct fix *f = arg;
 
 	for (int i = 1; i <= 5; i++) {
+		thread_asleep(loop);
 		kill(getpid(), SIGUSR1);
 		peer_expect(f->peer, "h");
 	}
@@ -85,6 +88,7 @@ static void t_asleep(struct fix *f)
 	int n, interrupted = 0;
 
 	now = f;
+	loop = syscall(SYS_gettid);
 	install(write_in_handler, SA_RESTART);
 	block(SIG_BLOCK);
 	thread = thread_start(kick, f);
@@ -97,6 +101,7 @@ static void t_asleep(struct fix *f)
 		interrupted++;
 	}
 	CHECK(interrupted <= 5);
+	CHECK_EQ(busy, 0);
 	CHECK_EQ(wrote, 5);
 	thread_join(thread);
 }
@@ -260,21 +265,21 @@ static void close_in_handler(int sig)
 
 static void *kick_once(void *arg)
 {
-	thread_asleep(*(pid_t *)arg);
+	thread_asleep(loop);
 	kill(getpid(), SIGUSR1);
 	return NULL;
 }
 
 static void t_close(struct fix *f)
 {
-	pid_t tid = syscall(SYS_gettid);
 	struct epoll_event ev;
 	pthread_t thread;
 
 	now = f;
+	loop = syscall(SYS_gettid);
 	install(close_in_handler, 0);
 	block(SIG_BLOCK);
-	thread = thread_start(kick_once, &tid);
+	thread = thread_start(kick_once, NULL);
 	block(SIG_UNBLOCK);
 	CHECK_ERRNO(epoll_wait(f->ep, &ev, 1, WAIT_MS), EINTR);
 	CHECK_ERRNO(recv(f->fd, &ev, 1, 0), EBADF);
