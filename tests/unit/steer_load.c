@@ -95,16 +95,20 @@ static int drain(int fd)
 	return n;
 }
 
-/* TRIES connections; how many each member got. */
+/* TRIES connections; how many each member got, and holds. They are taken at
+ * once: a queue that is left alone counts as stuck after a while. */
 static void offer(int got[MEMBERS])
 {
-	int i;
+	int i, tries;
 
-	for (i = 0; i < TRIES; i++)
+	memset(got, 0, MEMBERS * sizeof(*got));
+	for (tries = 0; tries < TRIES; tries++) {
 		close(net_client(&addr));
-	for (i = 0; i < MEMBERS; i++) {
-		got[i] = drain(member[i]);
-		t->parts[i].seen = t->parts[i].steered;
+		for (i = 0; i < MEMBERS; i++) {
+			got[i] += drain(member[i]);
+			t->parts[i].held = (__u32)got[i];
+			t->parts[i].seen = t->parts[i].steered;
+		}
 	}
 }
 
