@@ -89,6 +89,27 @@ void entry_make_real(int fd)
 	entry_leave(th, vs, fd, SHIM_PASS);
 }
 
+long entry_descriptor(int fd)
+{
+	struct vsock *vs;
+	struct thread *th;
+	void *object = fd_object(fd);
+	long ret;
+
+	if (likely(!object))
+		return SHIM_PASS;
+	if (*(uint8_t *)object == OBJ_PRIVATE ||
+	    *(uint8_t *)object == OBJ_HELD)
+		return -EBADF;
+	vs = entry_lock(fd, &ret);
+	if (!vs)
+		return ret;
+	th = vs->th;
+	ret = vs_materialise(vs, STAT_mat_option);
+	lock_give(&th->lock);
+	return ret ? ret : SHIM_PASS;
+}
+
 /* Another number of the socket, when *fd* is given up. */
 static int other_number(const struct vsock *vs, int fd)
 {

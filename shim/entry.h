@@ -31,6 +31,9 @@ void entry_flush(struct thread *th);
 /* A number that libc is about to look at: it must be real. */
 void entry_make_real(int fd);
 
+/* The same: SHIM_PASS when libc may look now, else -errno. */
+long entry_descriptor(int fd);
+
 /*
  * The body of a libc function: *ours* is evaluated with `vs` locked, *libc*
  * when the number is not ours or *ours* is SHIM_PASS.

@@ -461,28 +461,9 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
 
 /* --- stat ------------------------------------------------------------ */
 
-static long stat_number(int fd)
-{
-	struct vsock *vs;
-	struct thread *th;
-	void *object = fd_object(fd);
-	long ret;
-
-	if (*(uint8_t *)object == OBJ_PRIVATE ||
-	    *(uint8_t *)object == OBJ_HELD)
-		return -EBADF;
-	vs = entry_lock(fd, &ret);
-	if (!vs)
-		return ret;
-	th = vs->th;
-	ret = vs_materialise(vs, STAT_mat_option);
-	lock_give(&th->lock);
-	return ret ? ret : SHIM_PASS;
-}
-
 #define STAT_BODY(number, libc)                                           \
 	long ret = likely(!fd_object(number)) ? SHIM_PASS :               \
-						stat_number(number);      \
+						entry_descriptor(number); \
 	return ret == SHIM_PASS ? libc : (int)shim_return(ret)
 
 SHIM_EXPORT int fstat(int fd, struct stat *st)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fdtable.h"
+#include "fdinfo.h"
 #include "leftover.h"
 #include "listener.h"
 #include "thread.h"
@@ -310,24 +311,12 @@ static bool is_line_of(const char *line, uint64_t inode)
  * programs read when told to. */
 bool leftover_is_armed(int epfd, int tfd)
 {
-	static const char path[] = "/proc/thread-self/fdinfo/";
 	uint64_t inode = inode_of(tfd);
-	char name[64], buf[8192];
+	char buf[8192];
 	char *p, *end;
-	int fd, n, i = sizeof(name) - 1;
 
-	name[i] = '\0';
-	do {
-		name[--i] = (char)('0' + epfd % 10);
-	} while (epfd /= 10);
-	i -= (int)sizeof(path) - 1;
-	memcpy(name + i, path, sizeof(path) - 1);
-	fd = sys_open(name + i, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (fdinfo_read(epfd, buf, sizeof(buf)) < 0)
 		return false;
-	n = (int)sys_read(fd, buf, sizeof(buf) - 1);
-	sys_close(fd);
-	buf[n > 0 ? n : 0] = '\0';
 	for (p = buf; (p = strstr(p, "tfd:")); p = end) {
 		end = p + 4;
 		if (strtol(end, &end, 10) != tfd || !is_line_of(end, inode))

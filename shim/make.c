@@ -53,6 +53,7 @@ SHIM_EXPORT int openat(int dir, const char *path, int flags, ...)
 {
 	MODE_AFTER(flags);
 
+	entry_make_real(dir);
 	WITH_ROOM(-1, real.openat(dir, path, flags, mode));
 }
 
@@ -60,6 +61,7 @@ SHIM_EXPORT int openat64(int dir, const char *path, int flags, ...)
 {
 	MODE_AFTER(flags);
 
+	entry_make_real(dir);
 	WITH_ROOM(-1, real.openat64(dir, path, flags, mode));
 }
 

@@ -36,10 +36,15 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
+#include <termios.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,6 +61,8 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *wait,
 		const sigset_t *mask, size_t size);
 int __fxstat(int version, int fd, struct stat *st);
 int __fxstat64(int version, int fd, struct stat64 *st);
+/* Debian 12's <sys/pidfd.h> gets in the way of <fcntl.h>'s kin. */
+int pidfd_getfd(int pidfd, int fd, unsigned int flags);
 int __dprintf_chk(int fd, int flag, const char *fmt, ...);
 int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
 

@@ -172,6 +172,8 @@ long syscall(long nr, ...)
 				   (int)a[2]);
 	if (nr == SYS_splice)
 		return splice_call(a);
+	if (nr == SYS_pidfd_getfd)
+		return pidfd_getfd((int)a[0], (int)a[1], (unsigned int)a[2]);
 #ifdef SYS_poll
 	if (nr == SYS_poll)
 		return poll((void *)a[0], (nfds_t)a[1], (int)a[2]);

@@ -42,6 +42,7 @@ SHIM_EXPORT int flock(int fd, int operation)
 {
 	if (!(operation & LOCK_NB))
 		set_held(!(operation & LOCK_UN));
+	entry_make_real(fd);
 	AFTER_FLUSH(real.flock(fd, operation));
 }
 
@@ -49,6 +50,7 @@ SHIM_EXPORT int lockf(int fd, int cmd, off_t len)
 {
 	if (cmd == F_LOCK || cmd == F_ULOCK)
 		set_held(cmd == F_LOCK);
+	entry_make_real(fd);
 	AFTER_FLUSH(real.lockf(fd, cmd, len));
 }
 
@@ -56,6 +58,7 @@ SHIM_EXPORT int lockf64(int fd, int cmd, off64_t len)
 {
 	if (cmd == F_LOCK || cmd == F_ULOCK)
 		set_held(cmd == F_LOCK);
+	entry_make_real(fd);
 	AFTER_FLUSH(real.lockf64(fd, cmd, len));
 }
 
