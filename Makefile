@@ -128,9 +128,18 @@ LIBS	:= $(BUILD)/libmegapipe-preload.so $(BUILD)/libmegapipe.so \
 	   $(BUILD)/libmegapipe.a
 BINS	:= $(if $(CLI),$(BUILD)/megapipe)
 
-all: $(LIBS) $(BINS) $(BUILD)/megapipe.pc ## build the libraries and the command (default)
+all: $(LIBS) $(BINS) $(BUILD)/megapipe.pc $(BUILD)/manual ## build the libraries and the command (default)
 	@:
 .DEFAULT_GOAL := all
+
+# A variable, counter or symbol that the manual does not have, or has
+# otherwise, is an error here already.
+TABLES	:= $(wildcard core/opts.def core/stats.def) $(SYMBOLS)
+$(BUILD)/manual: docs/man/megapipe-preload.7 scripts/manual $(TABLES)
+	$(call msg,CHECK,$<)
+	$(Q)scripts/manual --stale
+	$(Q)mkdir -p $(@D)
+	$(Q)touch $@
 
 objects: $(call core_o,$(BUILD)) $(call shim_o,$(BUILD)) \
 	 $(call objs,$(BUILD),cli,$(CLI))

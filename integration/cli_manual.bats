@@ -36,6 +36,36 @@ teardown() { mp_teardown; }
 	"$MP_TOP/scripts/manual" --check
 }
 
+# tables_of: what the check of `make` reads, and its rule.
+tables_of() {
+	mkdir -p "$1/docs" "$1/core" "$1/shim"
+	cp -a "$MP_TOP/Makefile" "$MP_TOP/scripts" "$1/"
+	cp -a "$MP_TOP/docs/man" "$1/docs/"
+	cp "$MP_TOP"/core/*.def "$1/core/"
+	cp "$MP_TOP/shim/symbols.def" "$1/shim/"
+}
+
+@test "pages: the build fails when a table is stale" {
+	unset MAKEFLAGS MAKELEVEL
+	tables_of "$MP_DIR/tree"
+	make -s -C "$MP_DIR/tree" build/manual
+	for change in 's/"MEGAPIPE_BATCH", 32,/"MEGAPIPE_BATCH", 64,/
+		core/opts.def' 's/io_uring_enter calls/calls/ core/stats.def' \
+		's/SYM(read)/SYM(read_anew)/ shim/symbols.def'; do
+		tables_of "$MP_DIR/tree"
+		sed -i "${change%[[:space:]]*}" "$MP_DIR/tree/${change##*[[:space:]]}"
+		lacks <(cat "$MP_TOP/${change##*[[:space:]]}") read_anew
+		status=0
+		make -s -C "$MP_DIR/tree" build/manual >"$MP_DIR/out" 2>&1 ||
+			status=$?
+		same "make, $change" 2 "$status"
+		grep -q 'megapipe-preload.7: stale, run scripts/manual' \
+			"$MP_DIR/out"
+	done
+	# In the default build, not in a check only.
+	make -C "$MP_DIR/tree" -n all | grep -q 'scripts/manual --stale'
+}
+
 @test "pages: limits, then the variables, then every symbol" {
 	page=$MP_TOP/docs/man/megapipe-preload.7
 	same "order" "LIMITS ENVIRONMENT SYMBOLS" "$(sed -n 's/^\.Sh //p' "$page" |
