@@ -46,8 +46,11 @@ static const char usage[] =
 
 static bool quiet, verbose;
 
+static bool plainly;			/* it was said that it will */
+
 static void warn(const char *program, const char *cause, const char *way_out)
 {
+	plainly = true;
 	if (!quiet)
 		complain("%s: %s; it will run without channels (%s)", program,
 			 cause, way_out);
@@ -207,15 +210,14 @@ static void no_complaint(const char *line)
 {
 }
 
-/* A server of one process does not care, and that is not seen from here: only
- * who asks for it is told. */
+/* A server of one process does not care, but that is not seen from here. */
 static void check_bpf(const char *path)
 {
 	bool asked;
 
 	opts_parse(environ, no_complaint);	/* the library will complain */
 	asked = opts.partition == PARTITION_EBPF;
-	if (!asked && !verbose && opts.mode != MODE_STRICT)
+	if (plainly || opts.mode == MODE_OFF)
 		return;
 	if (!asked && opts.partition != PARTITION_AUTO)
 		return;
