@@ -559,6 +559,9 @@ void vs_close(struct vsock *vs)
 		return;
 	}
 	list_remove(&vs->loose);
+	/* No load any more; that the kernel has ended it may be heard late. */
+	th->held -= vs->accepted;
+	vs->accepted = false;
 	/* Unread data at close means RST, as in tcp_close(). */
 	vs->rst_close = vs->rx_bytes > 0 && !vs->shared;
 	rx_free(vs);
