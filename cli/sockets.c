@@ -12,6 +12,7 @@
 #include "descriptors.h"
 #include "filter.h"
 #include "process.h"
+#include "queues.h"
 #include "stat.h"
 
 static const char usage[] =
@@ -184,15 +185,7 @@ static void find_names(struct row *r, const struct region_sock *s,
 {
 	const struct tcp_socket *k;
 
-	if (!s->family)
-		return;
-	r->has_names = true;
-	tcp_map(s->family, s->local, r->local.address);
-	tcp_map(s->family, s->peer, r->peer.address);
-	r->local.port = ntohs(s->local_port);
-	r->peer.port = ntohs(s->peer_port);
-	k = s->life == SOCK_LISTEN ? NULL :
-		tcp_by_names(t, &r->peer, &r->local);
+	r->has_names = tcp_of_record(t, s, &r->local, &r->peer, &k);
 	if (k)
 		take_kernel(r, k);
 }
@@ -276,7 +269,7 @@ static void show_kernels(const struct process *p, const struct tcp_table *t,
 		};
 
 		k = tcp_by_inode(t, ds->list[i].inode);
-		if (!k || ds->list[i].shown)
+		if (!k || ds->list[i].shown || queues_has(&ds->list[i]))
 			continue;
 		take_kernel(&r, k);
 		r.why = why_kernel(p, r.fd, r.set);
@@ -296,7 +289,8 @@ static void show_process(const struct process *p)
 		return;		/* it has ended */
 	descriptors_read(p->pid, &ds);
 	for (i = 0; p->head && i < p->head->socks && i < REGION_SOCKS; i++)
-		if (process_sock(p, i, &s))
+		if (process_sock(p, i, &s) &&
+		    !tcp_is_over(&t, p->pid, &s))
 			show_ours(p, &s, &t, &ds);
 	show_kernels(p, &t, &ds);
 	if (p->head && p->head->unrecorded)
@@ -339,6 +333,7 @@ int cmd_sockets(int argc, char **argv)
 		return status;
 	if (as_json)
 		puts("[");
+	queues_read(&ps);
 	for (i = 0; i < ps.count; i++)
 		show_process(&ps.list[i]);
 	if (as_json)

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "stat.h"
+#include "tcp.h"
 
 const char *const stat_helps[STAT_MAX] = {
 #define STAT(name, help) help,
@@ -15,14 +16,28 @@ const char *const stat_helps[STAT_MAX] = {
 #undef STAT
 };
 
+/* The kernel is asked only when there is something to ask. */
+static bool is_over(const struct process *p, const struct region_sock *s,
+		    struct tcp_table *t, bool *read)
+{
+	if (s->life != SOCK_CLOSING)
+		return false;
+	if (!*read && !tcp_read(p->pid, t))
+		return false;
+	*read = true;
+	return tcp_is_over(t, p->pid, s);
+}
+
 void stat_sum_socks(const struct process *p, struct sock_sums *out)
 {
 	struct region_sock s;
+	struct tcp_table t;
+	bool read = false;
 	uint32_t i;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < p->head->socks && i < REGION_SOCKS; i++) {
-		if (!process_sock(p, i, &s))
+		if (!process_sock(p, i, &s) || is_over(p, &s, &t, &read))
 			continue;
 		out->listening += s.life == SOCK_LISTEN;
 		out->open += s.life == SOCK_OPEN;
@@ -36,6 +51,8 @@ void stat_sum_socks(const struct process *p, struct sock_sums *out)
 		out->fd += s.depth == SHOWN_FD;
 		out->given += s.depth == SHOWN_GIVEN;
 	}
+	if (read)
+		tcp_free(&t);
 }
 
 /* --- JSON ------------------------------------------------------------ */

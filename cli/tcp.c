@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tcp.h"
 
@@ -161,6 +162,45 @@ const struct tcp_socket *tcp_by_names(const struct tcp_table *t,
 		if (!memcmp(s->local.address, local->address, 16))
 			return s;
 	return NULL;
+}
+
+bool tcp_of_record(const struct tcp_table *t, const struct region_sock *s,
+		   struct name *local, struct name *peer,
+		   const struct tcp_socket **found)
+{
+	*found = NULL;
+	if (!s->family)
+		return false;
+	tcp_map(s->family, s->local, local->address);
+	tcp_map(s->family, s->peer, peer->address);
+	local->port = ntohs(s->local_port);
+	peer->port = ntohs(s->peer_port);
+	if (s->life != SOCK_LISTEN)
+		*found = tcp_by_names(t, peer, local);
+	return true;
+}
+
+/* Of one that was accepted with a descriptor no names are known, but that. */
+static bool has_descriptor(pid_t pid, int fd)
+{
+	char path[64], target[8];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	return readlink(path, target, sizeof(target)) == sizeof(target) &&
+	       !memcmp(target, "socket:[", sizeof(target));
+}
+
+bool tcp_is_over(const struct tcp_table *t, pid_t pid,
+		 const struct region_sock *s)
+{
+	const struct tcp_socket *k;
+	struct name local, peer;
+
+	if (s->life != SOCK_CLOSING)
+		return false;
+	if (!tcp_of_record(t, s, &local, &peer, &k))
+		return s->fd < 0 || !has_descriptor(pid, s->fd);
+	return !k || k->state == TCP_TIME_WAIT;
 }
 
 const char *tcp_state(uint8_t state)

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../core/region.h"
+
 struct name {
 	uint8_t address[16];
 	uint16_t port;
@@ -43,6 +45,17 @@ const struct tcp_socket *tcp_by_inode(const struct tcp_table *t,
 const struct tcp_socket *tcp_by_names(const struct tcp_table *t,
 				      const struct name *peer,
 				      const struct name *local);
+
+/* A record of the library's leads to a socket by its names. */
+bool tcp_of_record(const struct tcp_table *t, const struct region_sock *s,
+		   struct name *local, struct name *peer,
+		   const struct tcp_socket **found);
+
+/* What the program has closed may have ended without a word to its thread,
+ * which hears of it when it turns again: the kernel knows no such connection,
+ * or waits in TIME-WAIT. */
+bool tcp_is_over(const struct tcp_table *t, pid_t pid,
+		 const struct region_sock *s);
 
 /* As ss(8) calls it: "ESTAB", "LISTEN"... */
 const char *tcp_state(uint8_t state);
