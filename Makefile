@@ -429,9 +429,10 @@ $(BUILD)/bench/paper/resp: $(BUILD)/obj/bench/paper/resp.o \
 $(BUILD)/bench/paper/load: $(BUILD)/obj/bench/paper/load.o
 	$(call link,)
 
+paper-programs: $(PAPER)
 bench-paper:			## the paper's figures on this machine, ROWS="parts"
 	@scripts/deps bench
-	@+$(MAKE) --no-print-directory all examples $(PAPER)
+	@+$(MAKE) --no-print-directory all examples paper-programs
 	@BUILD='$(BUILD)' python3 bench/paper/run.py
 
 bench:				## measure against the plain programs, ROWS="a b"
@@ -505,4 +506,5 @@ help:				## print this list
 	check-fuzz check-integration check-native check-package \
 	check-partition check-servers check-suites check-tsan check-unit \
 	check-vm clean demo examples fuzz help install lint objects package \
+	paper-programs \
 	tools uninstall

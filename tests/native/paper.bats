@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# timeout: 120
+# The programs of bench/paper, which measure: that they do what is measured.
+
+setup()
+{
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	bin=$PWD/build/bench/paper
+	pids=()
+}
+
+teardown()
+{
+	[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+}
+
+# serve PROGRAM ARGUMENT...: sets port, from the first line of its output.
+serve()
+{
+	local i
+
+	"$bin/$1" "${@:2}" >"$BATS_TEST_TMPDIR/out" \
+		2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	pids+=($!)
+	for ((i = 0; i < 500; i++)); do
+		port=$(sed -n '1{s/.*://;p;q}' "$BATS_TEST_TMPDIR/out")
+		[ -z "$port" ] || return 0
+		kill -0 "${pids[-1]}" 2>/dev/null || break
+		sleep 0.01
+	done
+	cat "$BATS_TEST_TMPDIR/err"
+	! grep -qE 'not permitted|not implemented' "$BATS_TEST_TMPDIR/err" ||
+		skip "no io_uring: $(cat "$BATS_TEST_TMPDIR/err")"
+	return 1
+}
+
+@test "the store: PING, SET, GET, pipelined, in pieces, large, wrong" {
+	serve resp 0
+	timeout 30 python3 - "$port" <<-'PY'
+		import random, socket, sys
+
+		def command(*words):
+		    out = b"*%d\r\n" % len(words)
+		    for word in words:
+		        out += b"$%d\r\n%s\r\n" % (len(word), word)
+		    return out
+
+		def value(text):
+		    return b"$-1\r\n" if text is None else \
+		        b"$%d\r\n%s\r\n" % (len(text), text)
+
+		def expect(s, want):
+		    got = b""
+		    while len(got) < len(want):
+		        piece = s.recv(65536)
+		        assert piece, (got, want)
+		        got += piece
+		    assert got == want, (got[:80], want[:80])
+
+		def connect():
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		    s.settimeout(10)
+		    return s
+
+		s, other = connect(), connect()
+		s.sendall(command(b"PING"))
+		expect(s, b"+PONG\r\n")
+		s.sendall(command(b"GET", b"none"))
+		expect(s, value(None))
+		s.sendall(command(b"HELLO", b"3"))
+		expect(s, b"-ERR unknown command\r\n")
+		rng = random.Random(7)
+		held = {b"k%d" % i: rng.randbytes(rng.choice((0, 1, 300, 8000)))
+		        for i in range(200)}
+		for key, text in held.items():      # a new value for an old key
+		    s.sendall(command(b"SET", key, b"old") + command(b"set", key, text))
+		    expect(s, b"+OK\r\n" * 2)
+		for conn in (s, other):             # seen by all, many at a time
+		    keys = rng.sample(sorted(held), 100)
+		    for i in range(0, 100, 4):
+		        conn.sendall(b"".join(command(b"GET", k)
+		                              for k in keys[i:i + 4]))
+		        expect(conn, b"".join(value(held[k])
+		                              for k in keys[i:i + 4]))
+		for byte in command(b"GET", b"k3") + command(b"PING"):
+		    other.sendall(bytes((byte,)))
+		expect(other, value(held[b"k3"]) + b"+PONG\r\n")
+		s.sendall(b"*99\r\n")               # no command: the end
+		assert s.recv(10) == b""
+		other.sendall(command(b"PING"))
+		expect(other, b"+PONG\r\n")
+	PY
+}
+
+# A client fails if an answer differs from what it sent.
+pingpong()
+{
+	local size done_
+
+	for size in 64 16384; do
+		serve server 1 "$size" "$@"
+		run timeout 20 "$bin/load" "$port" 8 5 "$size" 0.5
+		echo "$* $size: $output"
+		[ "$status" -eq 0 ]
+		read -r done_ _ <<<"$output"
+		[ "$done_" -gt 0 ]
+		kill "${pids[-1]}"
+	done
+}
+
+@test "ping-pong by epoll, shared" { pingpong epoll exclusive; }
+@test "ping-pong by epoll, SO_REUSEPORT" { pingpong epoll reuseport; }
+@test "ping-pong: the interface alone" { pingpong megapipe; }
+@test "ping-pong: + partition" { pingpong megapipe partition; }
+@test "ping-pong: + batching" { pingpong megapipe partition batch; }
+@test "ping-pong: + lightweight sockets" {
+	pingpong megapipe partition batch lwsocket
+}
