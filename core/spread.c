@@ -156,32 +156,69 @@ static void close_program(struct spread *g)
 	sys_close(g->fds.program);
 }
 
-/* The kernel's own program, or -errno. */
-static int open_program(struct spread *g)
+static void close_group(struct spread *g)
+{
+	unsigned int i;
+
+	for (i = 0; i < g->table->count; i++)
+		if (g->fd[i] >= 0 && g->fd[i] != g->original)
+			sys_close(g->fd[i]);
+	if (g->kind == MP_PARTITION_EBPF)
+		close_program(g);
+	sys_unmap(g->table, TABLE_BYTES);
+	*g = (struct spread){ .cookie = 0 };
+}
+
+static void drop_program(struct spread *g)
+{
+	if (g->table)
+		sys_unmap(g->table, TABLE_BYTES);
+	g->table = NULL;
+	close_program(g);
+}
+
+/* The kernel's own program, not yet in force; or -errno. That takes it tens of
+ * milliseconds. */
+static int load_program(struct spread *g)
 {
 	int ret = steer_load(&g->fds);
 
 	if (ret < 0)
 		return ret;
 	g->table = sys_map_file(NULL, TABLE_BYTES, g->fds.table, 0);
-	ret = g->table ? steer_add(g->fds.sockets, 0, g->fd[0]) : -ENOMEM;
+	if (g->table)
+		return 0;
+	close_program(g);
+	return -ENOMEM;
+}
+
+static int attach_program(struct spread *g)
+{
+	int ret = steer_add(g->fds.sockets, 0, g->fd[0]);
+
 	if (!ret)
 		ret = steer_add(g->fds.sockets, 1, g->fd[1]);
 	if (!ret)
 		ret = steer_attach(g->fd[0], g->fds.program);
-	if (!ret)
-		return 0;
-	if (g->table)
-		sys_unmap(g->table, TABLE_BYTES);
-	g->table = NULL;
-	close_program(g);
 	return ret;
+}
+
+/* The second place may have got connections before the program was in force,
+ * and nobody need ever take it. When it is closed the program has the choice,
+ * which is the first place, and nothing comes to a new one. */
+static int empty_second(struct spread *g)
+{
+	sys_close(g->fd[1]);
+	g->fd[1] = clone_listener(g->fd[0]);
+	return g->fd[1] < 0 ? g->fd[1] :
+			      steer_add(g->fds.sockets, 1, g->fd[1]);
 }
 
 /* A socket that began to listen without SO_REUSEPORT becomes one of a group
  * when a second one joins it (inet_reuseport_add_sock()), so the second place
- * is made at once. A connection that is sent there before the program is in
- * force waits for who takes that place. */
+ * is made at once.
+ * LIMIT: without the kernel's own program, a connection that comes right then
+ * waits for who takes that place. */
 static int open_sockets(struct spread *g, int fd)
 {
 	unsigned int i;
@@ -198,12 +235,17 @@ static int open_sockets(struct spread *g, int fd)
 
 static int open_group(struct spread *g, int fd, uint64_t cookie)
 {
+	bool loaded = load_program(g) == 0;
 	unsigned int i;
 	int ret = open_sockets(g, fd);
 
+	if (loaded && (ret < 0 || attach_program(g) < 0)) {
+		drop_program(g);
+		loaded = false;
+	}
 	if (ret < 0)
 		return ret;
-	g->kind = open_program(g) < 0 ? MP_PARTITION_CBPF : MP_PARTITION_EBPF;
+	g->kind = loaded ? MP_PARTITION_EBPF : MP_PARTITION_CBPF;
 	if (!g->table)
 		g->table = sys_map(TABLE_BYTES, MAP_PRIVATE);
 	if (!g->table) {
@@ -215,20 +257,11 @@ static int open_group(struct spread *g, int fd, uint64_t cookie)
 	g->table->count = 2;
 	g->cookie = cookie;
 	g->members = 0;
+	if (loaded && empty_second(g) < 0) {
+		close_group(g);
+		return -ENOMEM;
+	}
 	return 0;
-}
-
-static void close_group(struct spread *g)
-{
-	unsigned int i;
-
-	for (i = 0; i < g->table->count; i++)
-		if (g->fd[i] >= 0 && g->fd[i] != g->original)
-			sys_close(g->fd[i]);
-	if (g->kind == MP_PARTITION_EBPF)
-		close_program(g);
-	sys_unmap(g->table, TABLE_BYTES);
-	*g = (struct spread){ .cookie = 0 };
 }
 
 /* The program that has the table in its code is made anew. */

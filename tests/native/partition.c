@@ -153,6 +153,42 @@ static void three_join_and_leave(void)
 	CHECK_EQ(sum, n);
 }
 
+/* Clients that come while the group of sockets is being made: one in a fifth
+ * of a millisecond, which is the load, not a wait for something. */
+static void *keep_coming(void *arg)
+{
+	_Atomic int *made = arg;
+	int peer[CONNS], i, n = 0;
+
+	while (n < CONNS && !*made) {
+		peer[n++] = net_client(&addr);
+		usleep(200);
+	}
+	for (i = 0; i < n; i++) {
+		peer_expect(peer[i], "k");
+		peer_eof(peer[i]);
+		close(peer[i]);
+	}
+	return NULL;
+}
+
+static void clients_from_the_start(void)
+{
+	struct worker w = { .ready = 0 };
+	const int on = 1;
+	pthread_t early;
+
+	/* As servers do: else their connections keep the port to themselves. */
+	MUST(setsockopt(lfd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+	early = thread_start(keep_coming, &w.ready);
+	mp_cpu_add(&w.mask, 0);
+	w.thread = thread_start(work, &w);
+	thread_join(early);
+	stop(&w);
+	CHECK(w.how == MP_PARTITION_EBPF || w.how == MP_PARTITION_CBPF ||
+	      w.how == MP_PARTITION_HASH);
+}
+
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3,
@@ -214,6 +250,7 @@ static void large_numbers(void)
 static const struct native_case cases[] = {
 	{ "each CPU's connections to its thread", by_cpu },
 	{ "three join, all leave", three_join_and_leave },
+	{ "clients that were there before it", clients_from_the_start },
 	{ "without privilege: a classic program", without_privilege },
 	{ "what is no listener, and an empty mask",
 	  what_can_not_be_partitioned },
