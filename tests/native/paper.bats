@@ -100,7 +100,7 @@ pingpong()
 
 	for size in 64 16384; do
 		serve server 1 "$size" "$@"
-		run timeout 20 "$bin/load" "$port" 8 5 "$size" 0.1
+		run timeout 20 "$bin/load" "$port" 8 5 "$size" 0.5
 		echo "$* $size: $output"
 		[ "$status" -eq 0 ]
 		read -r done_ _ <<<"$output"
