@@ -42,6 +42,20 @@ SHIM_EXPORT int open(const char *path, int flags, ...)
 	WITH_ROOM(-1, real.open(path, flags, mode));
 }
 
+SHIM_EXPORT int __open(const char *path, int flags, ...)
+{
+	MODE_AFTER(flags);
+
+	WITH_ROOM(-1, real.__open(path, flags, mode));
+}
+
+SHIM_EXPORT int __open64(const char *path, int flags, ...)
+{
+	MODE_AFTER(flags);
+
+	WITH_ROOM(-1, real.__open64(path, flags, mode));
+}
+
 SHIM_EXPORT int open64(const char *path, int flags, ...)
 {
 	MODE_AFTER(flags);
@@ -63,6 +77,66 @@ SHIM_EXPORT int openat64(int dir, const char *path, int flags, ...)
 
 	entry_make_real(dir);
 	WITH_ROOM(-1, real.openat64(dir, path, flags, mode));
+}
+
+/* As fortified programs call them, where no mode is needed. */
+SHIM_EXPORT int __open_2(const char *path, int flags)
+{
+	WITH_ROOM(-1, real.__open_2(path, flags));
+}
+
+SHIM_EXPORT int __open64_2(const char *path, int flags)
+{
+	WITH_ROOM(-1, real.__open64_2(path, flags));
+}
+
+SHIM_EXPORT int __openat_2(int dir, const char *path, int flags)
+{
+	entry_make_real(dir);
+	WITH_ROOM(-1, real.__openat_2(dir, path, flags));
+}
+
+SHIM_EXPORT int __openat64_2(int dir, const char *path, int flags)
+{
+	entry_make_real(dir);
+	WITH_ROOM(-1, real.__openat64_2(dir, path, flags));
+}
+
+SHIM_EXPORT int creat(const char *path, mode_t mode)
+{
+	WITH_ROOM(-1, real.creat(path, mode));
+}
+
+SHIM_EXPORT int creat64(const char *path, mode_t mode)
+{
+	WITH_ROOM(-1, real.creat64(path, mode));
+}
+
+SHIM_EXPORT FILE *tmpfile(void)
+{
+	WITH_ROOM(NULL, real.tmpfile());
+}
+
+SHIM_EXPORT FILE *tmpfile64(void)
+{
+	WITH_ROOM(NULL, real.tmpfile64());
+}
+
+SHIM_EXPORT int shm_open(const char *name, int flags, mode_t mode)
+{
+	WITH_ROOM(-1, real.shm_open(name, flags, mode));
+}
+
+SHIM_EXPORT int posix_openpt(int flags)
+{
+	WITH_ROOM(-1, real.posix_openpt(flags));
+}
+
+SHIM_EXPORT int open_by_handle_at(int mount, struct file_handle *handle,
+				  int flags)
+{
+	entry_make_real(mount);
+	WITH_ROOM(-1, real.open_by_handle_at(mount, handle, flags));
 }
 
 SHIM_EXPORT FILE *fopen(const char *path, const char *mode)
@@ -115,9 +189,24 @@ SHIM_EXPORT int signalfd(int fd, const sigset_t *mask, int flags)
 	WITH_ROOM(-1, real.signalfd(fd, mask, flags));
 }
 
+SHIM_EXPORT int inotify_init(void)
+{
+	WITH_ROOM(-1, real.inotify_init());
+}
+
 SHIM_EXPORT int inotify_init1(int flags)
 {
 	WITH_ROOM(-1, real.inotify_init1(flags));
+}
+
+SHIM_EXPORT int fanotify_init(unsigned int flags, unsigned int event_flags)
+{
+	WITH_ROOM(-1, real.fanotify_init(flags, event_flags));
+}
+
+SHIM_EXPORT int pidfd_open(pid_t pid, unsigned int flags)
+{
+	WITH_ROOM(-1, real.pidfd_open(pid, flags));
 }
 
 SHIM_EXPORT int memfd_create(const char *name, unsigned int flags)

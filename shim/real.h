@@ -11,6 +11,7 @@
 
 #include <aio.h>
 #include <dirent.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <mqueue.h>
 #include <netdb.h>
@@ -24,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -59,9 +61,16 @@ ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t off, size_t size);
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
 int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *wait,
 		const sigset_t *mask, size_t size);
+int __open(const char *path, int flags, ...);
+int __open64(const char *path, int flags, ...);
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+int __openat64_2(int dir, const char *path, int flags);
 int __fxstat(int version, int fd, struct stat *st);
 int __fxstat64(int version, int fd, struct stat64 *st);
 /* Debian 12's <sys/pidfd.h> gets in the way of <fcntl.h>'s kin. */
+int pidfd_open(pid_t pid, unsigned int flags);
 int pidfd_getfd(int pidfd, int fd, unsigned int flags);
 int __dprintf_chk(int fd, int flag, const char *fmt, ...);
 int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);

@@ -58,6 +58,12 @@ SHIM_EXPORT int fclose(FILE *stream)
 	return real.fclose(stream);
 }
 
+SHIM_EXPORT void backtrace_symbols_fd(void *const *frames, int count, int fd)
+{
+	give_to_stdio(fd);
+	real.backtrace_symbols_fd(frames, count, fd);
+}
+
 SHIM_EXPORT int vdprintf(int fd, const char *fmt, va_list ap)
 {
 	char small[1024];
