@@ -7,7 +7,8 @@ client. All sides run at the same time, one measured after the other, the
 order turned every round. A run with an error is a failed run.
 
   ROWS      names or globs of rows (all)
-  SIDES     plain on off empty, or NAME=LIBRARY (plain on off)
+  SIDES     plain on off empty, or NAME=LIBRARY (plain on off; only
+            plain on in rows of latency, scale and light load)
   ROUNDS    rounds after the warm-up (5)
   SECONDS   length of one measurement (0.8; wrk knows whole ones only)
   UPDATE    1: writes the tables and pictures of README.md and docs/bench.md,
@@ -59,8 +60,8 @@ def sides(row):
     """Of one row: name to environment and what differs in the row."""
     out = {}
     expert = {k[7:]: v for k, v in row.items() if k.startswith("expert_")}
-    for side in row.get("sides", os.environ.get(
-            "SIDES", "plain on off")).split():
+    for side in (os.environ.get("SIDES") or
+                 row.get("sides", "plain on off")).split():
         name, _, lib = side.partition("=")
         env = side_env(name, lib)
         if not expert:

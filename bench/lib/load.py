@@ -22,7 +22,7 @@ WARM = 0.5
 # side the machine's own pauses, of some milliseconds, are the 99th percentile.
 HALF_SECONDS = 0.12
 HALF_REQUESTS = 200     # at least
-HALF_PIECES = 3         # in a round
+HALF_PIECES = 2         # in a round
 # More than this a client that spins for punctuality can't send, and half
 # of the server's power is not half of what the two can do together.
 RATE_MAX = 30000
