@@ -13,17 +13,33 @@
 #define REFUSED(number, off, libc)                                        \
 	SHIM_CALL(number, (off) < 0 ? (long)-EINVAL : (long)-ESPIPE, libc)
 
-/* What sockets take (Linux 6.9, uapi/linux/fs.h): HIPRI, DSYNC, SYNC, NOWAIT,
- * APPEND, NOAPPEND. The rest is EOPNOTSUPP, as the kernel will say. */
-#define SOCKET_FLAGS 0x3f
-#define NOWAIT 0x8
+/* Which flags a socket takes is the kernel's to say (NOWAIT: Linux 6.5), and
+ * the same for every socket: one that has nothing to read is asked. */
+static bool takes_flags(int flags)
+{
+	char byte;
+	const struct iovec iov = { &byte, 1 };
+	int ends[2], saved = errno;
+	bool takes;
+
+	if (!flags || real.socketpair(AF_UNIX,
+				      SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+				      0, ends) < 0)
+		return true;
+	takes = real.preadv2(ends[0], &iov, 1, -1, flags) >= 0 ||
+		errno == EAGAIN;
+	sys_close(ends[0]);
+	sys_close(ends[1]);
+	errno = saved;
+	return takes;
+}
 
 static ssize_t vector_call(int fd, const struct iovec *iov, int count,
 			   int flags, bool out)
 {
 	struct msghdr msg = { .msg_iov = (struct iovec *)iov };
 
-	if (!(flags & NOWAIT) || count < 0)
+	if (!(flags & RWF_NOWAIT) || count < 0)
 		return out ? writev(fd, iov, count) : readv(fd, iov, count);
 	msg.msg_iovlen = (size_t)count;
 	return out ? sendmsg(fd, &msg, MSG_DONTWAIT) :
@@ -34,7 +50,7 @@ static ssize_t vector_call(int fd, const struct iovec *iov, int count,
 	do {                                                              \
 		if (likely(!fd_object(number)))                           \
 			return libc;                                      \
-		if (off == -1 && !(flags & ~SOCKET_FLAGS))                \
+		if (off == -1 && takes_flags(flags))                \
 			return vector_call(number, iov, count, flags,     \
 					   out);                          \
 		if (off == -1)                                            \
