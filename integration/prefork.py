@@ -119,9 +119,11 @@ class Master:
     def fork(self):
         pid = os.fork()
         if not pid:
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
             try:
-                Worker(self.listeners, self.most, self.refuse).run()
+                worker = Worker(self.listeners, self.most, self.refuse)
+                # Not before: a SIGTERM that waits is the worker's.
+                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                worker.run()
             finally:
                 os._exit(0)
         self.pids.add(pid)
