@@ -30,7 +30,7 @@ struct steer_part {
 	__u32 held;		/* connections that the owner has */
 	__u32 steered;		/* connections sent here, ever */
 	__u32 seen;		/* ... of these, taken by the owner */
-	__u32 index;		/* its own place in the table */
+	__u32 spare;
 	__u32 mark;		/* seen at the time of since */
 	__u32 since;		/* when the queue was seen to move last */
 	__u64 cpus[STEER_WORDS];
@@ -124,40 +124,66 @@ STEER_INLINE int steer_has_cpu(const struct steer_part *p, __u32 cpu)
 	       STEER_READ(p->cpus[word % STEER_WORDS]) >> (cpu % 64) & 1;
 }
 
-/*
- * The lightest partition of this CPU, or the lightest of all when that is
- * clearly lighter; 0 when none is active. The kernel's verifier follows every
- * value that it can know through every turn of the loop, and gave up after a
- * million steps: so the choice is read from the table, not counted.
- */
+/* What the search for a partition knows: the question, and the lightest so far
+ * of this CPU (local) and of all (any). */
+struct steer_search {
+	const struct steer_table *table;
+	__u32 cpu, now;
+	__u32 any, any_weight;
+	__u32 local, local_weight;
+};
+
+/* Looks at one partition; 1: it was the last. */
+STEER_INLINE long steer_look(__u32 i, struct steer_search *s)
+{
+	const struct steer_part *p;
+	__u32 weight;
+
+	if (i >= STEER_READ(s->table->count))
+		return 1;
+	STEER_FORGET(i);
+	i &= STEER_PARTS - 1;
+	p = &s->table->parts[i];
+	if (!steer_active(p))
+		return 0;
+	weight = steer_weight(p, s->now);
+	if (weight < s->any_weight) {
+		s->any_weight = weight;
+		s->any = i;
+	}
+	if (weight < s->local_weight && steer_has_cpu(p, s->cpu)) {
+		s->local_weight = weight;
+		s->local = i;
+	}
+	return 0;
+}
+
+/* The kernel's verifier follows a loop of ours through every turn (0.1 s), but
+ * looks at the body of its own once (bpf_loop(): Linux 5.17). */
+#ifdef __bpf__
+static long steer_turn(__u32 i, void *search)
+{
+	return steer_look(i, search);
+}
+#define STEER_EACH(search) bpf_loop(STEER_PARTS, steer_turn, search, 0)
+#else
+#define STEER_EACH(search)                                                \
+	for (__u32 i = 0; i < STEER_PARTS && !steer_look(i, search); i++) \
+		;
+#endif
+
+/* The lightest partition of this CPU, or the lightest of all when that is
+ * clearly lighter; 0 when none is active. */
 STEER_INLINE __u32 steer_pick(const struct steer_table *t, __u32 cpu,
 			      __u32 now)
 {
-	__u32 any = STEER_READ(t->parts[0].index), local = any;
-	__u32 any_weight = ~0u, local_weight = ~0u;
-	__u32 i, weight;
+	struct steer_search s = { t, cpu, now, 0, ~0u, 0, ~0u };
 
-	for (i = 0; i < STEER_PARTS; i++) {
-		const struct steer_part *p = &t->parts[i];
-
-		if (i >= STEER_READ(t->count))
-			break;
-		if (!steer_active(p))
-			continue;
-		weight = steer_weight(p, now);
-		if (weight < any_weight) {
-			any_weight = weight;
-			any = STEER_READ(p->index);
-		}
-		if (weight < local_weight && steer_has_cpu(p, cpu)) {
-			local_weight = weight;
-			local = STEER_READ(p->index);
-		}
-	}
-	if (local_weight != ~0u &&
-	    local_weight <= any_weight + any_weight / 8 + STEER_SLACK)
-		any = local;
-	return any & (STEER_PARTS - 1);
+	STEER_EACH(&s);
+	if (s.local_weight != ~0u &&
+	    s.local_weight <= s.any_weight + s.any_weight / 8 + STEER_SLACK)
+		s.any = s.local;
+	return s.any & (STEER_PARTS - 1);
 }
 
 #ifndef __bpf__

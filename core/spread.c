@@ -236,7 +236,6 @@ static int open_sockets(struct spread *g, int fd)
 static int open_group(struct spread *g, int fd, uint64_t cookie)
 {
 	bool loaded = load_program(g) == 0;
-	unsigned int i;
 	int ret = open_sockets(g, fd);
 
 	if (loaded && (ret < 0 || attach_program(g) < 0)) {
@@ -252,8 +251,6 @@ static int open_group(struct spread *g, int fd, uint64_t cookie)
 		sys_close(g->fd[1]);
 		return -ENOMEM;
 	}
-	for (i = 0; i < STEER_PARTS; i++)
-		g->table->parts[i].index = i;
 	g->table->count = 2;
 	g->cookie = cookie;
 	g->members = 0;
@@ -425,7 +422,6 @@ static void close_gap(struct spread *g, unsigned int index)
 
 	if (index != last) {
 		g->table->parts[index] = g->table->parts[last];
-		g->table->parts[index].index = index;
 		g->fd[index] = g->fd[last];
 	}
 	g->table->parts[last].owner = 0;

@@ -44,10 +44,6 @@ static int load_memory(struct steer_fds *fds)
 static void init_table(struct steer_table *t, unsigned int made,
 		       enum steer_step step)
 {
-	unsigned int i;
-
-	for (i = 0; i < STEER_PARTS; i++)
-		t->parts[i].index = i;
 	t->count = t->used = 1;
 	t->made = made;
 	t->step = step;

@@ -68,8 +68,6 @@ static void fill(struct steer_table *to)
 	int i;
 
 	t = to;
-	for (i = 0; i < STEER_PARTS; i++)
-		t->parts[i].index = (__u32)i;
 	t->count = MEMBERS;
 	for (i = 0; i < MEMBERS; i++)
 		t->parts[i].owner = 1;

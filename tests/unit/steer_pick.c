@@ -16,8 +16,6 @@ static void table(unsigned int count)
 
 	memset(&t, 0, sizeof(t));
 	t.count = count;
-	for (i = 0; i < STEER_PARTS; i++)
-		t.parts[i].index = i;
 	for (i = 0; i < count; i++) {
 		t.parts[i].owner = 100 + i;
 		t.parts[i].cpus[i / 64] = 1ull << (i % 64);
