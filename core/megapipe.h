@@ -59,7 +59,7 @@ struct mp_cpu_mask {
 static inline void mp_cpu_add(struct mp_cpu_mask *mask, unsigned int cpu)
 {
 	if (cpu < 256)
-		mask->bits[cpu / 64] |= (uint64_t)1 << (cpu % 64);
+		mask->bits[cpu / 64] |= UINT64_C(1) << (cpu % 64);
 }
 
 /* What keeps the partitions of a listening socket apart. */

@@ -42,6 +42,10 @@ exported()
 		g++ "${strict[@]}" -std=$std -fsyntax-only "$tmp/a.cc"
 	done
 	g++ "${strict[@]}" -o "$tmp/a" "$tmp/a.cc" build/libmegapipe.so
+	# It says more of what a macro or an inline function does.
+	! command -v clang++ >/dev/null ||
+		clang++ "${strict[@]}" -Wold-style-cast -Wconversion \
+			-std=c++17 -fsyntax-only "$tmp/a.cc"
 }
 
 @test "every function of the header is exported with a version, no other" {
