@@ -129,6 +129,23 @@ exported()
 	[ "$n" -ge 13 ]
 }
 
+@test "the example of a page calls every function that the page is of" {
+	local n=0
+
+	for page in docs/man/mp_*.3; do
+		grep -q '^\.so ' "$page" && continue
+		scripts/page-example "$page" >"$tmp/a.c"
+		for name in $(sed -n 's/^\.Nm \(mp_[a-z_]*\).*/\1/p' "$page"); do
+			grep -q "\<$name(" "$tmp/a.c" || {
+				echo "$page: no $name()"
+				false
+			}
+			n=$((n + 1))
+		done
+	done
+	[ "$n" -ge 18 ]
+}
+
 @test "the first example serves" {
 	scripts/page-example docs/man/megapipe.3 |
 		sed 's/htons(7)/0/; s/return serve(fd)/socklen_t len = sizeof(addr);\n\tgetsockname(fd, (struct sockaddr *)\&addr, \&len);\n\tprintf("%d\\n", ntohs(addr.sin_port));\n\tfflush(stdout);\n\treturn serve(fd)/' >"$tmp/a.c"
