@@ -34,7 +34,8 @@ static void limit_low(void)
 	memset(before, 0, sizeof(before));
 	CHECK(MUST((int)read(fd, before, sizeof(before) - 1)) > 0);
 	MUST(close(fd));
-	limit_write("1\n");
+	/* 0: small numbers of files are counted late, one CPU at a time. */
+	limit_write("0\n");
 	MUST(seteuid(65534));
 }
 
