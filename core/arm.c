@@ -169,11 +169,29 @@ static void update_tx(struct mp_handle *h)
 	}
 }
 
+/* A connection that nothing is to be written to is of no use to who closes, and
+ * minutes may pass until the kernel gives it up. */
+static void cancel_connect(struct mp_handle *h)
+{
+	const struct request *r;
+
+	if (!h->connect_armed || h->connect_cancelled)
+		return;
+	for (r = h->tx.head; r; r = r->next)
+		if (r->op == MP_OP_WRITE)
+			return;
+	h->connect_cancelled = true;
+	chan_cancel(h->front->ch, h->id, CHAN_OP_CONNECT);
+}
+
 /* A file with a request in flight sends no FIN (kernel fact), so the close
  * comes last. */
 static void update_close(struct mp_handle *h)
 {
-	if (h->state != HANDLE_CLOSING || h->tx.head || front_in_flight(h))
+	if (h->state != HANDLE_CLOSING)
+		return;
+	cancel_connect(h);
+	if (h->tx.head || front_in_flight(h))
 		return;
 	if (h->accepts)
 		accept_kick(h);

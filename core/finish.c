@@ -126,7 +126,7 @@ static void write_done(struct mp_handle *h, const struct chan_event *ev)
 
 static void connect_done(struct mp_handle *h, const struct chan_event *ev)
 {
-	h->connect_armed = false;
+	h->connect_armed = h->connect_cancelled = false;
 	h->connects--;
 	front_touch(h);
 	if (!ev->result)

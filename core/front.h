@@ -84,7 +84,7 @@ struct mp_handle {
 	bool rx_file, tx_file;	/* what is in flight asks a file */
 	bool close_armed, counted;
 	uint8_t tx_armed;	/* requests of the write in flight */
-	bool connect_armed;
+	bool connect_armed, connect_cancelled;
 	unsigned int connects;	/* queued: reads wait for them */
 	struct mp_handle *next;	/* of the touched ones */
 	struct mp_handle *next_starved, *next_listener;
