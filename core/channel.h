@@ -29,6 +29,9 @@
 /* Bytes of one receive buffer: any common request; a page. */
 #define CHAN_BUFFER_SIZE 4096
 
+/* What a buffer ring can name. */
+#define CHAN_BUFFERS_MAX 32768
+
 /* What this kernel allows, fixed when the channel is created. */
 struct chan_caps {
 	bool lwsocket; /* sockets without descriptor, and their way back */

@@ -22,8 +22,6 @@ _Static_assert(sizeof(struct mp_channel) <= CHANNEL_BYTES, "one page");
 
 /* A page of its own, which a forked child finds empty. */
 #define THREAD_BYTES 4096
-/* What a buffer ring can name. */
-#define BUFFERS_MAX 32768
 
 /* The calling thread's number, as of its last mp_create(). */
 static __thread int32_t self;
@@ -127,7 +125,7 @@ static int read_options(struct mp_options *p, const struct mp_options *from)
 	if (p->flags)
 		return -E2BIG;
 	if (!p->batch || !p->buffers || (p->buffers & (p->buffers - 1)) ||
-	    p->buffers > BUFFERS_MAX)
+	    p->buffers > CHAN_BUFFERS_MAX)
 		return -EINVAL;
 	return 0;
 }

@@ -217,6 +217,8 @@ static void fill(struct mp_completion *out, struct request *r)
 		out->pending = accept_pending(h);
 		memcpy(&out->peer, r->peer, r->peer_len);
 	}
+	if (r->data)
+		h->front->told[r->buffer / 64] |= front_bit(r->buffer);
 	front_drop(r);
 	if (out->op == MP_OP_CLOSE)
 		front_free(h);

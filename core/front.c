@@ -92,12 +92,10 @@ int front_get(struct mp_channel *ch, struct front **out)
 
 void front_unregistered(struct front *f, int slot, bool yes)
 {
-	uint64_t bit = (uint64_t)1 << (slot % 64);
-
 	if (yes)
-		f->unregistered[slot / 64] |= bit;
+		f->unregistered[slot / 64] |= front_bit((unsigned int)slot);
 	else
-		f->unregistered[slot / 64] &= ~bit;
+		f->unregistered[slot / 64] &= ~front_bit((unsigned int)slot);
 }
 
 static bool is_unregistered(const struct front *f, int slot)

@@ -105,12 +105,18 @@ struct front {
 	struct mp_handle *touched, *touched_last;
 	struct mp_handle *starved;	/* streams that found no buffer */
 	struct mp_handle *listeners;	/* that accept, or are partitions */
-	unsigned int lent;		/* buffers, the caller's */
+	unsigned int lent;		/* buffers, the caller's or to be */
 	unsigned int lwsockets, lwsockets_max;
 	unsigned int connections;	/* handles of sockets and files */
 	uint64_t *unregistered;		/* lwsockets without a handle */
 	struct region_line line;	/* counters of this channel alone */
+	uint64_t told[CHAN_BUFFERS_MAX / 64];	/* buffers the caller has */
 };
+
+static inline uint64_t front_bit(unsigned int n)
+{
+	return (uint64_t)1 << (n % 64);
+}
 
 static inline void queue_put(struct queue *q, struct request *r)
 {

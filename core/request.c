@@ -209,8 +209,10 @@ int mp_buffer_release(struct mp_channel *ch, unsigned int buffer)
 	if (ret < 0)
 		return ret;
 	f = chan_front_arg(ch);
-	if (!f || !f->lent || buffer >= chan_buffers(ch))
+	if (!f || buffer >= chan_buffers(ch) ||
+	    !(f->told[buffer / 64] & front_bit(buffer)))
 		return -EINVAL;
+	f->told[buffer / 64] &= ~front_bit(buffer);
 	f->lent--;
 	chan_put_buffer(ch, buffer);
 	while ((h = f->starved)) {

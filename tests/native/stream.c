@@ -86,6 +86,29 @@ static void no_buffers(void)
 	CHECK_EQ(mp_buffer_release(ch, 0), -EINVAL);
 }
 
+/* A buffer that is given back twice would be lent to two connections. */
+static void released_twice(void)
+{
+	struct mp_completion a, b;
+	int peer;
+	struct mp_handle *h = native_accept(&peer, NULL);
+
+	CHECK_EQ(mp_buffer_release(ch, 0), -EINVAL);
+	CHECK_EQ(mp_read_stream(h), 0);
+	peer_write(peer, "a", 1);
+	a = native_expect(h, MP_OP_READ_STREAM);
+	peer_write(peer, "b", 1);
+	b = native_expect(h, MP_OP_READ_STREAM);
+	CHECK(a.buffer != b.buffer);
+	CHECK_EQ(mp_buffer_release(ch, a.buffer), 0);
+	CHECK_EQ(mp_buffer_release(ch, a.buffer), -EINVAL);
+	CHECK_EQ(mp_buffer_release(ch, 128), -EINVAL);
+	CHECK_EQ(mp_buffer_release(ch, ~0u), -EINVAL);
+	CHECK_EQ(mp_buffer_release(ch, b.buffer), 0);
+	CHECK_EQ(mp_buffer_release(ch, b.buffer), -EINVAL);
+	close(peer);
+}
+
 static void released_by_close(void)
 {
 	struct mp_completion c;
@@ -145,6 +168,7 @@ static void not_a_socket(void)
 static const struct native_case cases[] = {
 	{ "pieces as they come, then the end", pieces },
 	{ "no buffer is left: it goes on when one is", no_buffers },
+	{ "a buffer is given back once", released_twice },
 	{ "close ends a stream", released_by_close },
 	{ "unregister ends a stream and gives buffers back", unregistered },
 	{ "only sockets can be streamed", not_a_socket },
