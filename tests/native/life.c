@@ -293,28 +293,83 @@ static void waits(void)
 	MUST(setitimer(ITIMER_REAL, &off, NULL));
 }
 
-static void errno_is_the_callers(void)
+/* Each call, as it succeeds and as it fails. */
+static void succeeding(struct mp_channel *own, int sock)
 {
+	struct iovec iov = { buf, 1 };
+	struct mp_completion c[4];
+	struct mp_handle *h;
+
+	mp_register(own, sock, NULL, NULL, &h);
+	mp_write(h, "x", 1);
+	mp_writev(h, &iov, 1);
+	mp_read(h, buf, 1);
+	mp_read_stream(h);
+	mp_flush(own);
+	mp_dispatch_many(own, c, 4, 10);
+	mp_to_fd(h);
+	mp_unregister(h);
+	mp_register(own, sock, NULL, NULL, &h);
+	mp_disconnect(h, SHUT_RDWR);
+	mp_close(h);
+	while (mp_dispatch(own, c, 50) > 0)
+		;
+}
+
+static void failing(struct mp_channel *own)
+{
+	struct mp_cpu_mask mask = { { 1 } };
+	struct sockaddr_in nowhere = addr;
+	struct mp_options options = MP_OPTIONS_INIT;
+	struct mp_channel *none;
 	struct mp_completion c;
 	struct mp_handle *h;
-	struct mp_channel *other;
+
+	nowhere.sin_port = 0;
+	options.batch = 0;
+	mp_create(&options, &none);
+	mp_register(own, -1, NULL, NULL, &h);
+	mp_register(own, 99999, NULL, &mask, &h);
+	mp_register(own, 99999, NULL, NULL, &h);
+	mp_accept(h, 1, lw);
+	mp_connect(h, (struct sockaddr *)&nowhere, sizeof(nowhere));
+	mp_write(h, buf, 1);
+	mp_read(h, buf, 1);
+	mp_read(h, buf, 0);
+	mp_disconnect(h, 9);
+	mp_disconnect(h, SHUT_WR);
+	mp_buffer_release(own, 0);
+	mp_dispatch_many(own, &c, 0, 0);
+	mp_close(h);
+	mp_close(h);
+	while (mp_dispatch(own, &c, 50) > 0)
+		;
+}
+
+static void errno_is_the_callers(void)
+{
 	struct mp_cpu_mask mask = { { 1 } };
-	int peer;
+	struct mp_completion c;
+	struct mp_handle *h;
+	struct mp_channel *own;
+	int peer, sock;
 
 	conn = native_accept(&peer, NULL);
+	sock = MUST(dup(peer));
 	errno = 4711;
-	mp_create(NULL, &other);
-	mp_dispatch(other, &c, 1);
-	mp_destroy(other);
+	mp_create(NULL, &own);
+	succeeding(own, sock);
+	failing(own);
+	mp_destroy(own);
 	CHECK_EQ(errno, 4711);
 	native_settle();
 	errno = 4711;
-	mp_register(ch, -1, NULL, NULL, &h);
-	mp_register(ch, 99999, NULL, &mask, &h);
 	mp_register(ch, lfd, NULL, &mask, &h);
+	mp_accept(h, 3, lw);
+	mp_accept(listener, 3, lw);
+	mp_flush(ch);
+	mp_unregister(listener);
 	mp_close(h);
-	mp_disconnect(conn, SHUT_RDWR);
-	mp_write(conn, "x", 1);
 	mp_to_fd(conn);
 	mp_close(conn);
 	while (mp_dispatch(ch, &c, 50) > 0)
