@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Description: regular files, pipes, FIFOs and event counters as handles.
+ * Description: regular files, pipes, datagram sockets and event counters as
+ * handles.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -173,6 +174,31 @@ static void pipe_without_reader(void)
 	CHECK_EQ(native_result(h, MP_OP_CLOSE), 0);
 }
 
+/* LIMIT: as mp_write(3) has it. */
+static void datagrams(void)
+{
+	char got[8];
+	struct mp_handle *h;
+	int ends[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends));
+	h = handle_of(ends[0]);
+	CHECK_EQ(mp_write(h, "one", 3), 0);
+	CHECK_EQ(native_result(h, MP_OP_WRITE), 3);
+	CHECK_EQ(mp_write(h, "two", 3), 0);
+	CHECK_EQ(native_result(h, MP_OP_WRITE), 3);
+	CHECK_EQ(mp_write(h, "a", 1), 0);
+	CHECK_EQ(mp_write(h, "b", 1), 0);
+	CHECK_EQ(native_result(h, MP_OP_WRITE), 1);
+	CHECK_EQ(native_result(h, MP_OP_WRITE), 1);
+	CHECK_EQ(MUST(read(ends[1], got, sizeof(got))), 3);
+	CHECK_EQ(MUST(read(ends[1], got, sizeof(got))), 3);
+	CHECK_EQ(MUST(read(ends[1], got, sizeof(got))), 2);
+	CHECK_EQ(mp_close(h), 0);
+	CHECK_EQ(native_result(h, MP_OP_CLOSE), 0);
+	close(ends[1]);
+}
+
 static void event_counter(void)
 {
 	uint64_t n = 3;
@@ -201,6 +227,7 @@ static const struct native_case cases[] = {
 	{ "both ends of a pipe", blocking_pipes },
 	{ "both ends of a non-blocking pipe", nonblocking_pipes },
 	{ "a pipe that nobody reads", pipe_without_reader },
+	{ "datagrams, one at a time and together", datagrams },
 	{ "an event counter", event_counter },
 };
 

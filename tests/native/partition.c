@@ -189,6 +189,31 @@ static void clients_from_the_start(void)
 	      w.how == MP_PARTITION_HASH);
 }
 
+/* Without SO_REUSEADDR a connection keeps the port, and no clone can have it:
+ * that is said, and connections are accepted all the same. */
+static void port_is_kept(void)
+{
+	struct mp_completion c;
+	struct mp_handle *h;
+	struct mp_cpu_mask mask = { { 1 } };
+	int peer, other;
+
+	h = native_accept(&peer, NULL);
+	CHECK_EQ(mp_unregister(listener), 0);
+	CHECK_EQ(mp_register(ch, lfd, NULL, &mask, &listener),
+		 MP_PARTITION_SHARED);
+	CHECK_EQ(mp_accept(listener, 1, lw), 0);
+	other = net_client(&addr);
+	c = native_expect(listener, MP_OP_ACCEPT);
+	CHECK(c.result >= 0);
+	CHECK_EQ(mp_register(ch, c.result, NULL, NULL, &h), 0);
+	CHECK_EQ(mp_close(h), 0);
+	CHECK_EQ(native_result(h, MP_OP_CLOSE), 0);
+	peer_eof(other);
+	close(other);
+	close(peer);
+}
+
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3,
@@ -251,6 +276,7 @@ static const struct native_case cases[] = {
 	{ "each CPU's connections to its thread", by_cpu },
 	{ "three join, all leave", three_join_and_leave },
 	{ "clients that were there before it", clients_from_the_start },
+	{ "connections keep the port: not partitioned", port_is_kept },
 	{ "without privilege: a classic program", without_privilege },
 	{ "what is no listener, and an empty mask",
 	  what_can_not_be_partitioned },
