@@ -79,6 +79,50 @@ exported()
 	"$tmp/a"
 }
 
+# As a program elsewhere is built: what megapipe.pc says and nothing else, but
+# for the two directories, which are not installed yet.
+@test "pkg-config: linked with the library, with the archive, in C and C++" {
+	command -v pkg-config >/dev/null || skip "no pkg-config"
+	pc() {
+		PKG_CONFIG_PATH=$PWD/build pkg-config \
+			--define-variable=includedir="$PWD/core" \
+			--define-variable=libdir="$PWD/build" "$@" megapipe
+	}
+	[ "$(pc --modversion)" = "$(sed -n 's/^VERSION.*:= *//p' Makefile)" ]
+	cat >"$tmp/a.c" <<-'END'
+	#include <megapipe.h>
+	#include <errno.h>
+	int main(void)
+	{
+		struct mp_channel *ch;
+		struct mp_completion c;
+		int ret = mp_create(NULL, &ch);
+
+		if (ret == -ENOSYS || ret == -EPERM)
+			return 0;
+		return ret || mp_dispatch(ch, &c, 0) || mp_destroy(ch);
+	}
+	END
+	local -A lang=([gcc]=c [g++]=c++)
+	mkdir "$tmp/archive"
+	cp build/libmegapipe.a "$tmp/archive/"
+	for cc in gcc g++; do
+		command -v $cc >/dev/null || continue
+		# shellcheck disable=SC2046 # several words
+		$cc -x "${lang[$cc]}" -o "$tmp/a" "$tmp/a.c" -x none \
+			$(pc --cflags --libs)
+		readelf -d "$tmp/a" | grep -q 'NEEDED.*\[libmegapipe.so.1\]'
+		LD_LIBRARY_PATH=build "$tmp/a"
+		# shellcheck disable=SC2046
+		$cc -x "${lang[$cc]}" -o "$tmp/a" "$tmp/a.c" -x none \
+			$(pc --cflags) -L "$tmp/archive" \
+			$(pc --static --libs-only-l --libs-only-other)
+		run readelf -d "$tmp/a"
+		[[ $output != *libmegapipe* ]]
+		"$tmp/a"
+	done
+}
+
 @test "every function has a page, and pages say nothing that mandoc minds" {
 	command -v mandoc >/dev/null || skip "no mandoc"
 	for name in megapipe mp_cpu_add $(exported); do
