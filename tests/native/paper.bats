@@ -117,3 +117,89 @@ pingpong()
 @test "ping-pong: + lightweight sockets" {
 	pingpong megapipe partition batch lwsocket
 }
+
+# shown PORT PID LISTENING: what a server shows of itself under a load: sockets
+# that listen (there may be as many as that soon), descriptors that 8 clients
+# who stay cost it, whether one event wakes one thread, system calls for a
+# transaction.
+shown()
+{
+	python3 - "$@" "$bin/load" "$BATS_TEST_TMPDIR/calls" <<-'PY'
+		import os, re, socket, subprocess, sys, time
+		port, pid, want, load, out = sys.argv[1:]
+
+		def text(path):
+		    with open(path) as f:
+		        return f.read()
+
+		def listening():
+		    state = rf"^ +\d+: \w+:{int(port):04X} \w+:0000 0A "
+		    return len(re.findall(state, text("/proc/net/tcp"), re.M))
+
+		def descriptors():
+		    return len(os.listdir(f"/proc/{pid}/fd"))
+
+		def client():
+		    s = socket.create_connection(("127.0.0.1", int(port)), 10)
+		    s.sendall(b"x" * 64)
+		    assert s.recv(64, socket.MSG_WAITALL) == b"x" * 64
+		    return s
+
+		def exclusive():
+		    sets = (text(f"/proc/{pid}/fdinfo/{n}")
+		            for n in os.listdir(f"/proc/{pid}/fdinfo"))
+		    return any(int(events, 16) >> 28 & 1 for one in sets
+		               for events in re.findall(r"events: *(\w+)", one))
+
+		def calls():
+		    """None where nothing can be traced."""
+		    watch = subprocess.Popen(["strace", "-fcp", pid, "-o", out],
+		                             stderr=subprocess.DEVNULL)
+		    while "TracerPid:\t0" in text(f"/proc/{pid}/status"):
+		        if watch.poll() is not None:
+		            return None
+		        time.sleep(0.01)
+		    done = subprocess.run([load, port, "64", "64", "64", "0.5"],
+		                          stdout=subprocess.PIPE, check=True).stdout
+		    watch.send_signal(2)
+		    watch.wait(10)
+		    total = re.search(r"^100.00 +\S+ +\S+ +(\d+)", text(out), re.M)
+		    return int(total[1]) / int(done.split()[0])
+
+		first, end = client(), time.monotonic() + 5
+		while listening() != int(want) and time.monotonic() < end:
+		    time.sleep(0.01)
+		before = descriptors()
+		clients = [client() for _ in range(8)]
+		cost, traced = descriptors() - before, calls()
+		print("listening", listening(), "descriptors", cost,
+		      "exclusive" if exclusive() else "-", "calls",
+		      "?" if traced is None else "few" if traced < 1 else "many")
+	PY
+}
+
+# of LISTENING DESCRIPTORS EXCLUSIVE CALLS WORD...: is that shown?
+of()
+{
+	serve server 2 64 "${@:5}"
+	run shown "$port" "${pids[-1]}" "$1"
+	kill "${pids[-1]}"
+	echo "${*:5}: $output"
+	[ "$output" = "listening $1 descriptors $2 $3 calls $4" ] ||
+		[ "$output" = "listening $1 descriptors $2 $3 calls ?" ]
+}
+
+@test "ping-pong: a part is there with its word, and not without" {
+	local lw=0 all=(partition batch lwsocket)
+
+	[ "$(nproc)" -gt 1 ] || skip "one CPU"
+	# Connections have no descriptor from Linux 6.14 on.
+	printf '6.14\n%s\n' "$(uname -r)" | sort -VC || lw=8
+	of 1 8 exclusive many epoll exclusive
+	of 2 8 - many epoll reuseport
+	of 1 8 - many megapipe
+	of 2 8 - many megapipe partition
+	of 1 8 - few megapipe batch
+	of 1 $lw - many megapipe lwsocket
+	of 2 $lw - few megapipe "${all[@]}"
+}
