@@ -20,6 +20,8 @@ serve()
 {
 	local i
 
+	# The shell in the background may open it later than it is read.
+	: >"$BATS_TEST_TMPDIR/out"
 	"$bin/$1" "${@:2}" >"$BATS_TEST_TMPDIR/out" \
 		2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	pids+=($!)
