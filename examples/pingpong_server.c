@@ -4,10 +4,11 @@
  *
  *	pingpong_server PORT [THREADS]
  *
- * One channel a thread; with more than one, each takes the connections of its
- * own CPU.
+ * One channel a thread; with more than one, each runs on a CPU of its own and
+ * takes the connections of this CPU.
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "common.h"
 
@@ -61,10 +62,36 @@ static void complete(struct mp_channel *ch, const struct mp_completion *ev)
 	}
 }
 
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity", errno);
+}
+
+static struct mp_handle *listener_of(const struct thread *t,
+				     struct mp_channel *ch)
+{
+	struct mp_cpu_mask mask = { { 0 } };
+	struct mp_handle *listener;
+	int ret;
+
+	if (t->cpu >= 0) {
+		run_on(t->cpu);
+		mp_cpu_add(&mask, (unsigned int)t->cpu);
+	}
+	ret = mp_register(ch, t->fd, NULL, t->cpu >= 0 ? &mask : NULL,
+			  &listener);
+	if (ret < 0)
+		die("mp_register", ret);
+	return listener;
+}
+
 static void *serve(void *arg)
 {
-	const struct thread *t = arg;
-	struct mp_cpu_mask mask = { { 0 } };
 	struct mp_channel *ch;
 	struct mp_handle *listener;
 	struct mp_completion ev;
@@ -72,12 +99,7 @@ static void *serve(void *arg)
 
 	if (ret < 0)
 		die("mp_create", ret);
-	if (t->cpu >= 0)
-		mp_cpu_add(&mask, (unsigned int)t->cpu);
-	ret = mp_register(ch, t->fd, NULL, t->cpu >= 0 ? &mask : NULL,
-			  &listener);
-	if (ret < 0)
-		die("mp_register", ret);
+	listener = listener_of(arg, ch);
 	mp_accept(listener, MP_FOREVER, 1);
 	for (;;)
 		if (mp_dispatch(ch, &ev, -1) == 1)

@@ -62,8 +62,18 @@ client()
 }
 
 @test "ping-pong: two threads with a partition each" {
+	local i cpus
+
 	[ "$(nproc)" -gt 1 ] || skip "one CPU"
 	serve pingpong_server 2
+	# Each on the CPU whose connections it takes; the first thread waits.
+	for ((i = 0; i < 500; i++)); do
+		cpus=$(awk '/^Cpus_allowed_list/ { print $2 }' \
+			"/proc/${pids[-1]}"/task/*/status | tail -n 2 | sort)
+		[ "$cpus" != $'0\n1' ] || break
+		sleep 0.01
+	done
+	[ "$cpus" = $'0\n1' ]
 	run taskset -c 0 timeout 20 "$bin/pingpong_client" "$port" 4 300 20
 	[[ $output == '1200 transactions'* ]]
 	run taskset -c 1 timeout 20 "$bin/pingpong_client" "$port" 4 300 20
