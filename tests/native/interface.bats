@@ -60,7 +60,7 @@ exported()
 
 @test "the archive has all it needs, and shows nothing else" {
 	run nm -g --defined-only build/libmegapipe.a
-	! grep -E ' [A-Z] ' <<<"$output" | grep -v ' T mp_'
+	! grep -E ' [A-Z] ' <<<"$output" | grep -v ' T mp_' || return 1
 	cat >"$tmp/a.c" <<-'END'
 	#include <megapipe.h>
 	int io_uring_queue_exit(void) { return 0; }
@@ -137,7 +137,7 @@ exported()
 		fi
 		run mandoc -T lint -W style "$page"
 		! grep -vE 'mandoc\.db|referenced manual not found|^$' \
-			<<<"$output"
+			<<<"$output" || return 1
 	done
 }
 
