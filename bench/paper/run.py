@@ -155,7 +155,7 @@ def counts():
 def sizes():
     """Figure 1(b): message sizes, 10 transactions a connection."""
     out = {}
-    for size in (64, 256, 1024, 4096, 16384):
+    for size in (64, 256, 512, 1024, 2048, 4096, 8192, 16384):
         out[size] = column(["epoll, shared", "epoll, SO_REUSEPORT", "+P+B+L"],
                            len(CPUS), size, 10, CPUS)
         tables.progress(f"{size} B", out[size])

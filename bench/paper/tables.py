@@ -14,9 +14,12 @@ TABLE3 = {
     "+L": (352.1, 230.5, 79.3, 22.0, 9.7, 2.9, 0.4, 0.1),
     "all": (582.4, 460.8, 333.1, 150.1, 80.4, 62.8, 45.0, 28.7),
 }
-# Its Figure 1(b) as gains at 8 cores, 10 transactions; 16 KiB by its CPU.
-SIZES = {"64": "103", "256": "97", "1024": "55, link full",
-         "4096": "0, link full", "16384": "0, link full"}
+# Its Figure 1(b): gains in throughput at 8 cores, 10 transactions, and where
+# the link was full the CPU in percent that epoll and MegaPipe needed for it.
+SIZES = {"64": 103, "256": 97, "512": 95, "1024": 55, "2048": 0, "4096": 0,
+         "8192": 0, "16384": 0}
+SIZES_CPU = {"1024": (90, 60), "2048": (91, 49), "4096": (85, 34),
+             "8192": (58, 18), "16384": (34, 13)}
 # Its Figure 1(c), gains by cores.
 CORES = {"1": 45, "2": 52, "3": 49, "4": 47, "5": 69, "6": 86, "7": 95,
          "8": 104}
@@ -81,15 +84,24 @@ def costs(r):
 
 
 def beside(r, paper, unit):
+    """The paper's rows, ours where this machine has them."""
+    missing = "not measured" if unit == "bytes" else "not enough CPUs"
     rows = []
-    for key, sides in r.items():
-        shared, own = sides["epoll, shared"], sides["epoll, SO_REUSEPORT"]
-        best = sides["+P+B+L"]
-        rows.append([key, str(paper.get(key, "")),
-                     f"{gain(shared, best):+.1f}", f"{gain(own, best):+.1f}",
-                     f"{shared['us']:.2f}", f"{own['us']:.2f}",
-                     f"{best['us']:.2f}", f"{best['rate'] / 1000:.0f}"])
-    return table([unit, "gain %, paper", "here, over shared",
+    for key, theirs in paper.items():
+        row = [key, str(theirs)]
+        if unit == "bytes":
+            row.append("{} / {}".format(*SIZES_CPU.get(key, ("-", "-"))))
+        if key not in r:
+            rows.append(row + [missing] + [""] * 5)
+            continue
+        shared, own = r[key]["epoll, shared"], r[key]["epoll, SO_REUSEPORT"]
+        best = r[key]["+P+B+L"]
+        rows.append(row + [
+            f"{gain(shared, best):+.1f}", f"{gain(own, best):+.1f}",
+            f"{shared['us']:.2f}", f"{own['us']:.2f}", f"{best['us']:.2f}",
+            f"{best['rate'] / 1000:.0f}"])
+    cpu = ["its CPU %, epoll / MegaPipe"] if unit == "bytes" else []
+    return table([unit, "gain %, paper", *cpu, "here, over shared",
                   "over SO_REUSEPORT", "us shared", "us SO_REUSEPORT",
                   "us MegaPipe", "k/s MegaPipe"], rows)
 
@@ -128,7 +140,8 @@ def waited(r):
                  list(locks.SHOWN) + ["all", "transactions"], rows)
 
 
-MAKE = {"locks1": waited, "locks8": waited, "counts": counts, "parts": parts, "costs": costs, "hello": hello,
+MAKE = {"locks1": waited, "locks8": waited, "counts": counts, "parts": parts,
+        "costs": costs, "hello": hello,
         "sizes": lambda r: beside(r, SIZES, "bytes"),
         "cores": lambda r: beside(r, CORES, "threads")}
 
@@ -150,40 +163,58 @@ def update(results, path):
 
 
 def polyline(values, top, colour, dashed=False):
+    """None is a point that there is not."""
     points = " ".join(f"{60 + 80 * i},{260 - 220 * max(v, 0) / top:.1f}"
-                      for i, v in enumerate(values))
+                      for i, v in enumerate(values) if v is not None)
     dash = ' stroke-dasharray="6 4"' if dashed else ""
     return (f'<polyline points="{points}" fill="none" stroke="{colour}" '
             f'stroke-width="2"{dash}/>')
 
 
-def write(results, directory):
-    """The gain by connection length, the paper's and ours: paper.svg."""
-    if "parts" not in results:
-        return
-    r = results["parts"]
-    lines = (("the paper, 2012", TABLE3["all"], "#888", True),
-             ("here, over epoll, shared",
-              [gain(r[str(n)]["epoll, shared"], r[str(n)]["+P+B+L"])
-               for n in LENGTHS], "#06c", False),
-             ("here, over SO_REUSEPORT",
-              [gain(r[str(n)]["epoll, SO_REUSEPORT"], r[str(n)]["+P+B+L"])
-               for n in LENGTHS], "#c60", False))
+def picture(path, points, lines, step, caption):
+    """Gains in percent over eight points; the scale ends at six steps."""
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="680" height="320"'
            ' font-family="sans-serif" font-size="12">',
            '<rect width="680" height="320" fill="white"/>',
            '<line x1="60" y1="260" x2="640" y2="260" stroke="black"/>']
-    for percent in (100, 200, 300, 400, 500, 600):
-        y = 260 - 220 * percent / 600
+    for percent in range(step, 6 * step + 1, step):
+        y = 260 - 220 * percent / (6 * step)
         out.append(f'<text x="10" y="{y + 4:.0f}">{percent} %</text>')
-    for i, n in enumerate(LENGTHS):
-        out.append(f'<text x="{56 + 80 * i}" y="278">{n}</text>')
+    for i, point in enumerate(points):
+        out.append(f'<text x="{56 + 80 * i}" y="278">{point}</text>')
     for i, (name, values, colour, dashed) in enumerate(lines):
-        out.append(polyline(values, 600, colour, dashed))
+        out.append(polyline(values, 6 * step, colour, dashed))
         out.append(f'<text x="400" y="{30 + 16 * i}" fill="{colour}">{name}'
                    '</text>')
-    out.append('<text x="200" y="300">transactions in a connection; % more '
-               'for the same CPU time</text></svg>\n')
-    with open(os.path.join(directory, "paper.svg"), "w",
-              encoding="ascii") as f:
+    out.append(f'<text x="200" y="300">{caption}</text></svg>\n')
+    with open(path, "w", encoding="ascii") as f:
         f.write("\n".join(out))
+
+
+def ours(r, points):
+    """The two lines that each picture has of this machine."""
+    return [(f"here, over {base}",
+             [gain(r[str(n)][base], r[str(n)]["+P+B+L"])
+              if str(n) in r else None for n in points], colour, False)
+            for base, colour in (("epoll, shared", "#06c"),
+                                 ("epoll, SO_REUSEPORT", "#c60"))]
+
+
+def write(results, directory):
+    """The paper's three figures, its lines and ours, as SVG."""
+    cpu = [100 * (SIZES_CPU[n][0] / SIZES_CPU[n][1] - 1)
+           if n in SIZES_CPU else None for n in SIZES]
+    pictures = {
+        "parts": ("paper.svg", LENGTHS, 100, "transactions in a connection",
+                  [("the paper, 2012", TABLE3["all"], "#888", True)]),
+        "sizes": ("paper-sizes.svg", list(SIZES), 50, "bytes of a message",
+                  [("the paper, 2012", list(SIZES.values()), "#888", True),
+                   ("the paper, CPU where the link was full", cpu, "#484",
+                    True)]),
+        "cores": ("paper-cores.svg", list(CORES), 20, "threads of the server",
+                  [("the paper, 2012", list(CORES.values()), "#888", True)])}
+    for key, (name, points, step, what, lines) in pictures.items():
+        if key in results:
+            picture(os.path.join(directory, name), points,
+                    lines + ours(results[key], points), step,
+                    f"{what}; % more for the same CPU time")

@@ -205,3 +205,44 @@ of()
 	of 1 $lw - many megapipe lwsocket
 	of 2 $lw - few megapipe "${all[@]}"
 }
+
+# As docs/paper.md is written, from results that are made up.
+@test "tables and pictures: all of the paper's rows, ours where we have them" {
+	run python3 -B - "$BATS_TEST_TMPDIR" <<-'PY'
+		import os, re, sys, xml.dom.minidom
+		sys.path.insert(0, "bench/paper")
+		import tables
+		sides = ("epoll, shared", "epoll, SO_REUSEPORT", "interface", "+P",
+		         "+P+B", "+P+B+L")
+		one = {s: {"us": 10 - i, "rate": 1e5} for i, s in enumerate(sides)}
+		results = {"parts": {str(n): one for n in tables.LENGTHS},
+		           "sizes": {n: one for n in tables.SIZES},
+		           "cores": {"1": one, "2": one}}
+		results.update({n + "_machine": "made up" for n in list(results)})
+		page = os.path.join(sys.argv[1], "paper.md")
+		with open("docs/paper.md") as f:
+		    kept = f.read()
+		with open(page, "w") as f:
+		    f.write(kept)
+		tables.update(results, page)
+		tables.write(results, sys.argv[1])
+		with open(page) as f:
+		    text = f.read()
+		for name, rows in (("parts", 12), ("sizes", 8), ("cores", 8)):
+		    block = f"<!-- begin {name} -->(.*?)<!-- end {name} -->"
+		    made, doc = (re.search(block, t, re.S)[1] for t in (text, kept))
+		    first = [[line.split("|")[1] for line in t.splitlines()
+		              if line.startswith("|")] for t in (made, doc)]
+		    assert first[0] == first[1], (name, first)
+		    assert len(first[0]) == rows + (name != "parts") * 2, first[0]
+		for name in ("paper", "paper-sizes", "paper-cores"):
+		    svg = os.path.join(sys.argv[1], name + ".svg")
+		    lines = [xml.dom.minidom.parse(path)
+		             .getElementsByTagName("polyline")
+		             for path in (svg, f"docs/{name}.svg")]
+		    assert len(lines[0]) == len(lines[1]) >= 3, name
+		    assert f"({name}.svg)" in kept, name
+	PY
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
