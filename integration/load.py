@@ -15,8 +15,12 @@ import collections
 import os
 import socket
 import struct
+import sys
 import threading
 import time
+
+
+BEGAN = time.monotonic()
 
 
 class Failure(Exception):
@@ -26,6 +30,19 @@ class Failure(Exception):
         super().__init__(kind)
         self.kind = kind
         self.fresh = fresh
+
+
+def now():
+    """Seconds since this program began."""
+    return time.monotonic() - BEGAN
+
+
+def differs(expected, body):
+    """Where two bodies begin to differ, and what is there."""
+    at = next((i for i, (a, b) in enumerate(zip(expected, body)) if a != b),
+              min(len(expected), len(body)))
+    return (f"{len(body)} bytes for {len(expected)}, others from {at} on:",
+            body[at:at + 64])
 
 
 class Client:
@@ -82,6 +99,7 @@ class Client:
             self.more()
         header, rest = self.buf.split(b"\r\n\r\n", 1)
         if not header.startswith(b"HTTP/1.1 200 "):
+            self.tell(path, self.buf)
             raise Failure("status_" + header[9:12].decode("latin1"))
         parts = [rest]
         have = len(rest)
@@ -94,11 +112,19 @@ class Client:
             parts.append(self.buf)
             have += len(self.buf)
         self.buf = b""
-        if b"".join(parts) != expected:
+        body = b"".join(parts)
+        if body != expected:
+            self.tell(path, header, *differs(expected, body))
             raise Failure("bytes")
         self.served += 1
         if last:
             self.finish()
+
+    def tell(self, path, *what):
+        """What came on this connection, for whoever reads the failure."""
+        print(f"# {path}, request {self.served + 1} of its connection, from "
+              f"{self.sock.getsockname()[1]}, after {now():.3f} s:", *what,
+              file=sys.stderr)
 
     def finish(self):
         """After the last response the server has to end the connection."""
