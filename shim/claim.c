@@ -28,7 +28,7 @@ static bool is_only_here(int fd)
 	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
 
 	return unlikely(part) ? part->kept == 1 && !part->native :
-				fd_is_kept_once(fd);
+				fd_object(fd) == fd_kept_once();
 }
 
 static bool is_due(const struct epset *set, uint32_t turn)
@@ -180,20 +180,24 @@ static void begin_entry(struct epent *e, bool waited, bool fired)
 /* From the kernel's set into ours, if it is still there. */
 static void adopt_candidate(struct epset *set, struct candidate *c)
 {
+	struct partition *part = fd_lookup(c->fd, OBJ_PARTITION);
 	bool fired = has_fired(set, c);
 	int taken;
 
 	if (sys_epoll_ctl(set->fd, EPOLL_CTL_DEL, c->fd, NULL) < 0)
 		return;
-	ep_keep(c->fd, false);
-	taken = wait_adopt(set, c->fd, &c->ev);
-	if (taken != 1)
-		add_plain(set, c->fd, &c->ev);
-	else
+	/* Another thread may add it to its set at any moment. */
+	if (unlikely(part))
+		ep_unkeep(c->fd);
+	taken = wait_adopt(set, c->fd, &c->ev, part ? part : fd_kept_once());
+	if (taken == 1) {
 		begin_entry(ep_find(set, fd_object(c->fd), c->fd), set->waited,
 			    fired);
-	if (taken < 0)
-		ep_keep(c->fd, true);
+		return;
+	}
+	if (unlikely(part))
+		ep_keep(c->fd);
+	add_plain(set, c->fd, &c->ev);
 }
 
 /* What was added before is looked at. A candidate that the kernel's set does

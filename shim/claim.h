@@ -23,8 +23,10 @@ bool claim(struct epset *set, struct epset **sleeps);
  * is put into a set for these events? */
 bool wait_is_fit(int fd, const struct epoll_event *ev, bool *listens);
 
-/* Puts it there: 1 when it is ours now, 0 when it stays the kernel's, -1 when
- * it does and should be remembered (fd_keep()). The set's lock is held. */
-int wait_adopt(struct epset *set, int fd, const struct epoll_event *ev);
+/* Puts it there, if its number still is what it *was*: 1 when it is ours now, 0
+ * when it stays the kernel's, -1 when it does and is to be remembered
+ * (fd_keep()). The set's lock is held. */
+int wait_adopt(struct epset *set, int fd, const struct epoll_event *ev,
+	       void *was);
 
 #endif

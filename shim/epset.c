@@ -70,7 +70,7 @@ void ep_close(struct epset *set)
 		return;
 	fd_set_object(set->fd, NULL);
 	while (set->candidate_count)
-		ep_keep(set->candidates[--set->candidate_count].fd, false);
+		ep_unkeep(set->candidates[--set->candidate_count].fd);
 	if (set->inherited)
 		list_init(&set->members);
 	while (!list_empty(&set->members))
@@ -425,16 +425,34 @@ void ep_note_candidate(struct epset *set, int op, int fd,
 	c->ev = *ev;
 }
 
-void ep_keep(int fd, bool one_more)
+/* Who adopts the listener claims its number, then looks at the count. */
+bool ep_keep(int fd)
 {
 	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
 
-	if (unlikely(part))
-		part->kept += one_more ? 1 : part->kept ? -1u : 0;
-	else if (one_more)
-		fd_keep(fd);
-	else
+	if (likely(!part))
+		return fd_keep(fd);
+	__atomic_add_fetch(&part->kept, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&fd_table[fd], __ATOMIC_SEQ_CST) == (void *)part)
+		return true;
+	__atomic_sub_fetch(&part->kept, 1, __ATOMIC_SEQ_CST);
+	return false;
+}
+
+void ep_unkeep(int fd)
+{
+	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
+	uint32_t n;
+
+	if (likely(!part)) {
 		fd_unkeep(fd);
+		return;
+	}
+	n = __atomic_load_n(&part->kept, __ATOMIC_RELAXED);
+	while (n && !__atomic_compare_exchange_n(&part->kept, &n, n - 1, true,
+						 __ATOMIC_SEQ_CST,
+						 __ATOMIC_RELAXED))
+		;
 }
 
 /* A member is known by its number; one that was closed since has no mark. */
@@ -452,12 +470,14 @@ static void fill_one(struct epset *set, const struct epent *e)
 	if (!e->armed)
 		ev.events = e->events & EPOLLONESHOT;
 	fd_leave_set(e->fd);
-	if (sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, e->fd, &ev) < 0)
+	ep_keep(e->fd);
+	if (sys_epoll_ctl(set->fd, EPOLL_CTL_ADD, e->fd, &ev) < 0) {
+		ep_unkeep(e->fd);
 		return;
+	}
 	if (fd_lookup(e->fd, OBJ_PARTITION))
 		partition_ctl(fd_object(e->fd), set->fd, EPOLL_CTL_ADD, &ev);
 	ep_note_candidate(set, EPOLL_CTL_ADD, e->fd, &ev);
-	ep_keep(e->fd, true);
 }
 
 void ep_fill_inherited(struct epset *set)

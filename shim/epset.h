@@ -91,7 +91,8 @@ void ep_note_candidate(struct epset *set, int op, int fd,
 
 /* fd_keep() and fd_unkeep(), also for a number that stands for a partitioned
  * listener, which counts for itself. */
-void ep_keep(int fd, bool one_more);
+bool ep_keep(int fd);
+void ep_unkeep(int fd);
 
 /* In a forked child: a set that the parent waited on gets its members when the
  * child first uses it. The kernel's set is one for both, and most children

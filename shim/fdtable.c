@@ -73,26 +73,33 @@ static int kept_count(const void *object)
 		       (int)(kept - kept_objects) + 1 : 0;
 }
 
-bool fd_is_kept_once(int fd)
+void *fd_kept_once(void)
 {
-	return fd_object(fd) == &kept_objects[0];
+	return &kept_objects[0];
 }
 
-void fd_keep(int fd)
+bool fd_claim(int fd, void *was, void *object)
+{
+	return __atomic_compare_exchange_n(&fd_table[fd], &was, object, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+bool fd_keep(int fd)
 {
 	void *old = fd_object(fd), *new;
 
 	if (fd < 0 || fd >= FD_TABLE_MAX)
-		return;
+		return true;
 	do {
 		int n = kept_count(old);
 
 		if (old && !n)
-			return;
+			return *(uint8_t *)old != OBJ_SOCK;
 		new = &kept_objects[n];
 	} while (!__atomic_compare_exchange_n(&fd_table[fd], &old, new, false,
 					      __ATOMIC_RELEASE,
-					      __ATOMIC_RELAXED));
+					      __ATOMIC_ACQUIRE));
+	return true;
 }
 
 void fd_unkeep(int fd)

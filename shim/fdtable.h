@@ -49,14 +49,18 @@ void fd_mark_plain(int fd);
  * others. True if it is one; listeners may. */
 bool fd_mark_kernels(int fd);
 
-/* A set of the kernel's watches the TCP socket on this number, or one fewer:
- * while any does no other set takes it, which would read ahead what that one
- * should report. */
-void fd_keep(int fd);
+/* A set of the kernel's is to watch the TCP socket on this number, or one fewer
+ * does: while any does no other set takes it, which would read ahead what that
+ * one should report. False: it is a socket of ours by now. */
+bool fd_keep(int fd);
 void fd_unkeep(int fd);
 
-/* Is there just one? */
-bool fd_is_kept_once(int fd);
+/* What a number is that just one watches. */
+void *fd_kept_once(void);
+
+/* The number becomes *object* unless another thread was first, for whom it is
+ * not *was* any more: then false. */
+bool fd_claim(int fd, void *was, void *object);
 
 /* It carries a parent's socket that is a member of an inherited set. */
 void fd_mark_inherited(int fd);

@@ -110,10 +110,56 @@ bool wait_is_fit(int fd, const struct epoll_event *ev, bool *listens)
 	return true;
 }
 
-/* 1 when the descriptor is ours now, 0 when it stays the kernel's, -1 when it
- * does and should be remembered: a TCP socket (fd_keep()). */
+/* Not if another thread puts the number into its set, too: it was first, or its
+ * count says that it is about to. */
+static bool claim_number(int fd, void *was, struct partition *part,
+			 struct vsock *vs)
+{
+	if (!fd_claim(fd, was, vs))
+		return false;
+	if (likely(!part) || !__atomic_load_n(&part->kept, __ATOMIC_SEQ_CST))
+		return true;
+	fd_set_object(fd, part);
+	return false;
+}
+
+/* What adopts it is seen by others once the number is claimed: they wait for
+ * the lock. */
+static bool begin_socket(struct epset *set, struct vsock *vs, int fd,
+			 const struct epoll_event *ev)
+{
+	if (vs->life == VS_LISTEN) {
+		if (listener_open(vs) < 0)
+			return false;
+		vs->listener->shared = !partition_only_here(fd);
+	}
+	return ep_add(set, vs, fd, ev) == 0;
+}
+
+static struct vsock *make_socket(struct epset *set, int fd, enum vs_life life,
+				 const struct vsock *from)
+{
+	struct vsock *vs = vs_new(set->th, life, DEPTH_FD, fd);
+
+	if (!vs)
+		return NULL;
+	vs->nonblock = true;
+	vs->limits = from ? from->limits :
+			    option_limits(fd, life == VS_LISTEN);
+	return vs;
+}
+
+static void drop_socket(struct vsock *vs)
+{
+	vs->refs = 0;
+	vs->life = VS_DEAD;
+	vs_put(vs);
+}
+
+/* See wait_adopt(). */
 static int adopt_socket(struct epset *set, int fd,
-			const struct epoll_event *ev, struct partition *part)
+			const struct epoll_event *ev, struct partition *part,
+			void *was)
 {
 	struct vsock *vs, *from = listener_of(set->th, fd);
 	enum vs_life life;
@@ -122,31 +168,29 @@ static int adopt_socket(struct epset *set, int fd,
 	/* The kernel's already, or ours under another number. */
 	if (part && (part->native || part->vs))
 		return -1;
-	if (fd_object(fd) != (void *)part || fd < 0 || fd >= FD_TABLE_MAX)
-		return fd_lookup(fd, OBJ_PLAIN) ? -1 : 0;
+	if (fd < 0 || fd >= FD_TABLE_MAX)
+		return 0;
+	if (fd_object(fd) != was)
+		return fd_lookup(fd, OBJ_PLAIN) || fd_lookup(fd, OBJ_SOCK) ?
+			       -1 : 0;
 	state = sys_tcp_state(fd);
 	if (set->plain)
 		view_left(fd, LEFT_SET);
 	if (set->plain || !is_fit(fd, state, ev, from, &life))
 		return state < 0 ? 0 : -1;
-	vs = vs_new(set->th, life, DEPTH_FD, fd);
+	vs = make_socket(set, fd, life, from);
 	if (!vs)
 		return -1;
-	vs->nonblock = true;
-	vs->limits = from ? from->limits :
-			    option_limits(fd, life == VS_LISTEN);
-	if ((life == VS_LISTEN && listener_open(vs) < 0) ||
-	    ep_add(set, vs, fd, ev) < 0) {
-		vs->refs = 0;
-		vs->life = VS_DEAD;
-		vs_put(vs);
+	if (!begin_socket(set, vs, fd, ev)) {
+		drop_socket(vs);
 		view_left(fd, LEFT_MEMORY);
 		return -1;
 	}
-	if (life == VS_LISTEN)
-		vs->listener->shared = !partition_only_here(fd);
+	if (!claim_number(fd, was, part, vs)) {
+		drop_socket(vs);
+		return -1;
+	}
 	view_sock_open(vs);
-	fd_set_object(fd, vs);
 	stat_inc(STAT_adopted);
 	if (part)
 		partition_adopt(part, vs);
@@ -158,10 +202,11 @@ static int adopt_socket(struct epset *set, int fd,
 	return 1;
 }
 
-int wait_adopt(struct epset *set, int fd, const struct epoll_event *ev)
+int wait_adopt(struct epset *set, int fd, const struct epoll_event *ev,
+	       void *was)
 {
 	struct partition *part = fd_lookup(fd, OBJ_PARTITION);
-	int taken = adopt_socket(set, fd, ev, part);
+	int taken = adopt_socket(set, fd, ev, part, part ? part : was);
 
 	if (unlikely(taken != 1 && part))
 		partition_share(part);
@@ -205,6 +250,9 @@ static long ctl_odd(struct epset *set, int op, int fd, struct vsock *vs,
 	return SHIM_PASS;
 }
 
+/* The number has become a socket of another thread's since foreign_ctl(). */
+#define CTL_AGAIN (SHIM_PASS - 1)
+
 static long ctl_socket(struct epset *set, int op, int fd,
 		       struct epoll_event *ev)
 {
@@ -215,7 +263,8 @@ static long ctl_socket(struct epset *set, int op, int fd,
 	if (vs->life >= VS_CLOSING)
 		return -EBADF;
 	if (vs->th != set->th)
-		return SHIM_PASS;
+		return op == EPOLL_CTL_ADD && !vs->giving ? CTL_AGAIN :
+							    SHIM_PASS;
 	if (!vs->nonblock ||
 	    (op != EPOLL_CTL_DEL && !user_bad(ev, sizeof(*ev)) &&
 	     ev->events & ~OUR_EVENTS))
@@ -223,33 +272,41 @@ static long ctl_socket(struct epset *set, int op, int fd,
 	return ctl_ours(set, op, fd, vs, ev);
 }
 
+/* *given*: it is a socket of ours on its way back to the kernel. */
 static long ctl_kernel(struct epset *set, int op, int fd,
-		       struct epoll_event *ev)
+		       struct epoll_event *ev, bool given)
 {
 	int taken = 0;
 	long ret;
 
 	if (op == EPOLL_CTL_ADD && !user_bad(ev, sizeof(*ev)) &&
 	    !ep_bad_exclusive(op, ev))
-		taken = set->th ? wait_adopt(set, fd, ev) :
+		taken = set->th ? wait_adopt(set, fd, ev, NULL) :
 			sys_tcp_state(fd) < 0 ? 0 : -1;
 	if (taken == 1) {
 		thread_wake(set->th);
 		return 0;
 	}
+	/* First: no other thread reads ahead from here on. */
+	if (taken < 0 && !ep_keep(fd)) {
+		if (!given)
+			return CTL_AGAIN;
+		taken = 0;
+	}
 	ret = sys_epoll_ctl(set->fd, op, fd, ev);
-	if (ret < 0)
+	if (ret < 0) {
+		if (taken < 0)
+			ep_unkeep(fd);
 		return ret;
+	}
 	if (unlikely(fd_lookup(fd, OBJ_PARTITION)))
 		partition_ctl(fd_object(fd), set->fd, op, ev);
 	if (!set->th)
 		ep_note_candidate(set, op, fd, ev);
 	else
 		set->has_foreign = true;
-	if (taken < 0)
-		ep_keep(fd, true);
-	else if (op == EPOLL_CTL_DEL)
-		ep_keep(fd, false);
+	if (op == EPOLL_CTL_DEL)
+		ep_unkeep(fd);
 	return ret;
 }
 
@@ -267,19 +324,16 @@ static long epoll_ctl_locked(struct epset *set, int op, int fd,
 			     struct epoll_event *ev)
 {
 	void *object = fd_object(fd);
+	uint8_t kind = object ? *(uint8_t *)object : OBJ_NONE;
 	long ret = SHIM_PASS;
 
-	if (object) {
-		uint8_t kind = *(uint8_t *)object;
-
-		if (kind == OBJ_PRIVATE || kind == OBJ_HELD)
-			return -EBADF;
-		if (kind == OBJ_SOCK)
-			ret = ctl_socket(set, op, fd, ev);
-	}
+	if (kind == OBJ_PRIVATE || kind == OBJ_HELD)
+		return -EBADF;
+	if (kind == OBJ_SOCK)
+		ret = ctl_socket(set, op, fd, ev);
 	if (ret != SHIM_PASS)
 		return ret;
-	return ctl_kernel(set, op, fd, ev);
+	return ctl_kernel(set, op, fd, ev, kind == OBJ_SOCK);
 }
 
 SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
@@ -299,16 +353,18 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 		fd_leave_set(fd);
 	if (unlikely(fd_lookup(fd, OBJ_SET)))
 		return (int)shim_return(ctl_set(op, epfd, fd, ev));
-	ret = foreign_ctl(set, op, fd, ev);
-	if (unlikely(ret != SHIM_PASS))
-		return (int)shim_return(ret);
-	lock = ep_take(set);
-	if (!lock)
-		return real.epoll_ctl(epfd, op, fd, ev);
-	ret = epoll_ctl_locked(set, op, fd, ev);
-	if (!ret && set->th && set->th != self_thread)
-		thread_wake(set->th);
-	lock_give(lock);
+	do {
+		ret = foreign_ctl(set, op, fd, ev);
+		if (unlikely(ret != SHIM_PASS))
+			break;
+		lock = ep_take(set);
+		if (!lock)
+			return real.epoll_ctl(epfd, op, fd, ev);
+		ret = epoll_ctl_locked(set, op, fd, ev);
+		if (!ret && set->th && set->th != self_thread)
+			thread_wake(set->th);
+		lock_give(lock);
+	} while (unlikely(ret == CTL_AGAIN));
 	return (int)shim_return(ret);
 }
 

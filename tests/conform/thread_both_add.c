@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Description: two threads put one connection into their sets at once.
+ *
+ * As proxies do with an idle connection: a thread takes it and adds it while
+ * the other, which had it, first waits. Both sets must tell of what comes.
+ */
+#include "../lib/net.h"
+
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROUNDS 1500
+
+struct pair {
+	_Atomic int met;
+	struct sockaddr_in addr;
+	int listener, fd, peer;
+	bool fresh;		/* the second's set is made for each round */
+};
+
+struct worker {
+	struct pair *pair;
+	int ep, listener, steps;
+	bool first;
+};
+
+/* Both go on at the same moment: nobody sleeps. */
+static void meet(struct worker *w)
+{
+	w->pair->met++;
+	w->steps += 2;
+	while (w->pair->met < w->steps)
+		sched_yield();
+}
+
+static void make_set(struct worker *w, bool wait)
+{
+	w->ep = MUST(epoll_create1(0));
+	set_add(w->ep, w->listener, EPOLLIN);
+	if (wait)
+		CHECK_EV(set_next(w->ep, w->listener, 0), 0);
+}
+
+static void make_connection(struct pair *p)
+{
+	p->peer = net_client(&p->addr);
+	p->fd = MUST(accept4(p->listener, NULL, NULL, SOCK_NONBLOCK));
+}
+
+/* The first adds it; the second, too, or waits for the first time. */
+static void add(struct worker *w)
+{
+	struct pair *p = w->pair;
+	struct epoll_event ev;
+
+	if (!w->first && p->fresh) {
+		make_set(w, false);
+		set_add(w->ep, p->fd, EPOLLIN);
+	}
+	meet(w);
+	if (w->first || !p->fresh)
+		set_add(w->ep, p->fd, EPOLLIN);
+	else
+		CHECK_EQ(MUST(epoll_wait(w->ep, &ev, 1, 0)), 0);
+	meet(w);
+}
+
+static void told(struct worker *w)
+{
+	struct pair *p = w->pair;
+	char buf[16];
+
+	if (w->first)
+		peer_write(p->peer, "0123456789", 10);
+	CHECK_EV(set_wait(w->ep, p->fd, EPOLLIN), EPOLLIN);
+	meet(w);
+	if (w->first) {
+		CHECK_EQ(recv(p->fd, buf, sizeof(buf), 0), 10);
+		CHECK(!memcmp(buf, "0123456789", 10));
+	}
+	meet(w);
+	CHECK_EV(set_next(w->ep, p->fd, 0), 0);
+	set_del(w->ep, p->fd);
+	meet(w);
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct pair *p = w->pair;
+	bool fresh = !w->first && p->fresh;
+	struct sockaddr_in addr;
+
+	w->listener = net_listen(&addr, 8);
+	net_nonblock(w->listener, true);
+	if (!fresh)
+		make_set(w, true);
+	for (int round = 0; round < ROUNDS; round++) {
+		if (w->first)
+			make_connection(p);
+		meet(w);
+		add(w);
+		told(w);
+		if (w->first) {
+			MUST(close(p->fd));
+			MUST(close(p->peer));
+		}
+		if (fresh)
+			MUST(close(w->ep));
+	}
+	if (!fresh)
+		MUST(close(w->ep));
+	MUST(close(w->listener));
+	return NULL;
+}
+
+static void both(bool fresh)
+{
+	struct pair p = { .fresh = fresh };
+	struct worker w[2] = { { .pair = &p, .first = true }, { .pair = &p } };
+	pthread_t threads[2];
+
+	p.listener = net_listen(&p.addr, 8);
+	for (int i = 0; i < 2; i++)
+		threads[i] = thread_start(work, &w[i]);
+	for (int i = 0; i < 2; i++)
+		thread_join(threads[i]);
+	MUST(close(p.listener));
+}
+
+static void t_both_add(struct fix *f)
+{
+	(void)f;
+	both(false);
+}
+
+static void t_first_wait(struct fix *f)
+{
+	(void)f;
+	both(true);
+}
+
+static const struct net_case cases[] = {
+	{ "both add it", t_both_add, BARE },
+	{ "one adds it, the other first waits", t_first_wait, BARE },
+};
+
+NET_MAIN(cases)
