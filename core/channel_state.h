@@ -35,6 +35,11 @@ struct silent {
 	} sends[SILENT_MAX];
 };
 
+struct owner {
+	uint64_t number;	/* never another thread's */
+	int32_t tid;		/* may be, once it has ended */
+};
+
 struct mp_channel {
 	struct ring *ring;
 	struct bufring buffers;
@@ -48,7 +53,7 @@ struct mp_channel {
 	unsigned int sync_seq;
 	unsigned int sure;	/* completions that are no event to wait for */
 	struct silent silent;
-	int32_t *thread;	/* its number; 0 in a forked child */
+	struct owner *thread;	/* zeros in a forked child */
 	const struct chan_front *front;
 	void *front_arg;
 };

@@ -23,8 +23,10 @@ _Static_assert(sizeof(struct mp_channel) <= CHANNEL_BYTES, "one page");
 /* A page of its own, which a forked child finds empty. */
 #define THREAD_BYTES 4096
 
-/* The calling thread's number, as of its last mp_create(). */
-static __thread int32_t self;
+/* The calling thread's number since its first mp_create(). Of our own: the
+ * kernel gives the number of a thread that has ended to another. */
+static __thread uint64_t self;
+static uint64_t threads;
 
 static size_t scratch_bytes(const struct mp_channel *ch)
 {
@@ -60,8 +62,9 @@ static int open_thread(struct mp_channel *ch)
 	if (!ch->thread)
 		return -ENOMEM;
 	sys_call3(SYS_madvise, ch->thread, THREAD_BYTES, MADV_WIPEONFORK);
-	self = sys_gettid();
-	*ch->thread = self;
+	if (!self)
+		self = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+	*ch->thread = (struct owner){ .number = self, .tid = sys_gettid() };
 	return 0;
 }
 
@@ -153,21 +156,22 @@ int mp_create(const struct mp_options *options, struct mp_channel **out)
 
 int chan_check(const struct mp_channel *ch)
 {
-	if (__builtin_expect(*ch->thread == self && self, 1))
+	if (__builtin_expect(ch->thread->number == self && self, 1))
 		return 0;
-	return *ch->thread ? -EPERM : -ECHILD;
+	return ch->thread->number ? -EPERM : -ECHILD;
 }
 
-/* A ring whose thread has ended can be ended by any other. */
+/* A ring whose thread has ended can be ended by any other, but not while one
+ * has the kernel's number of it: unless that is the caller. */
 static bool may_destroy(const struct mp_channel *ch)
 {
-	return !chan_check(ch) ||
-	       sys_tgkill(sys_getpid(), *ch->thread, 0) == -ESRCH;
+	return !chan_check(ch) || ch->thread->tid == sys_gettid() ||
+	       sys_tgkill(sys_getpid(), ch->thread->tid, 0) == -ESRCH;
 }
 
 int mp_destroy(struct mp_channel *ch)
 {
-	bool forked = !*ch->thread;
+	bool forked = !ch->thread->number;
 
 	if (!forked && !may_destroy(ch))
 		return -EPERM;
