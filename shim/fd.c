@@ -126,14 +126,22 @@ static long dup_socket(struct vsock *vs, int fd, long copy(int, int, int),
 	return ret;
 }
 
-/* Two numbers of a connection that is not ours. */
-static int note_copy(int fd, int copy)
+/* Two numbers of a connection that is not ours, and can't become ours once it
+ * is marked. AGAIN: it has become ours before. */
+#define COPY_AGAIN (SHIM_PASS - 1)
+
+static long copy_other(int fd, long copy(int, int, int), int to, int flags)
 {
-	if (copy < 0 || shim_off || !shim_alive || entry_foreign_process())
-		return copy;
-	if (fd_mark_kernels(fd))
-		fd_mark_kernels(copy);
-	return copy;
+	bool marked = !shim_off && shim_alive && !entry_foreign_process() &&
+		      fd_mark_kernels(fd);
+	long ret;
+
+	if (marked && unlikely(fd_lookup(fd, OBJ_SOCK)))
+		return COPY_AGAIN;
+	ret = copy(fd, to, flags);
+	if (marked && ret >= 0)
+		fd_mark_kernels((int)ret);
+	return ret;
 }
 
 /* One more number of the kernel's for it, which keeps its queues open. */
@@ -176,16 +184,26 @@ static long try_dup(int fd, long copy(int, int, int), int to, int flags)
 	case OBJ_PARTITION:
 		return copy_listener(object, fd, copy, to, flags);
 	default:
-		return note_copy(fd, (int)copy(fd, to, flags));
+		return copy_other(fd, copy, to, flags);
 	}
+}
+
+static long dup_now(int fd, long copy(int, int, int), int to, int flags)
+{
+	long ret;
+
+	do {
+		ret = try_dup(fd, copy, to, flags);
+	} while (unlikely(ret == COPY_AGAIN));
+	return ret;
 }
 
 static long dup_number(int fd, long copy(int, int, int), int to, int flags)
 {
-	long ret = try_dup(fd, copy, to, flags);
+	long ret = dup_now(fd, copy, to, flags);
 
 	if (unlikely(ret == -EMFILE) && entry_make_room())
-		ret = try_dup(fd, copy, to, flags);
+		ret = dup_now(fd, copy, to, flags);
 	return ret;
 }
 
@@ -197,6 +215,21 @@ static long copy_dup(int fd, int to, int flags)
 static long copy_dup3(int fd, int to, int flags)
 {
 	return sys_dup3(fd, to, flags);
+}
+
+/* As the program called it: the numbers are neither of them ours. */
+static long copy_real_dup2(int fd, int to, int flags)
+{
+	int ret = real.dup2(fd, to);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static long copy_real_dup3(int fd, int to, int flags)
+{
+	int ret = real.dup3(fd, to, flags);
+
+	return ret < 0 ? -errno : ret;
 }
 
 static long copy_fcntl(int fd, int lowest, int cmd)
@@ -258,7 +291,8 @@ SHIM_EXPORT int dup2(int fd, int to)
 		return real.dup2(fd, to);
 	if (likely(!fd_object(fd) && !fd_object(to)))
 		return fd == to ? real.dup2(fd, to) :
-				  note_copy(fd, real.dup2(fd, to));
+				  (int)shim_return(dup_number(
+					  fd, copy_real_dup2, to, 0));
 	return fd == to ? fd : dup_onto(fd, to, 0);
 }
 
@@ -267,7 +301,8 @@ SHIM_EXPORT int dup3(int fd, int to, int flags)
 	if (entry_vfork_child())
 		return real.dup3(fd, to, flags);
 	if (likely(!fd_object(fd) && !fd_object(to)))
-		return note_copy(fd, real.dup3(fd, to, flags));
+		return (int)shim_return(
+			dup_number(fd, copy_real_dup3, to, flags));
 	if (fd == to || flags & ~O_CLOEXEC)
 		return (int)shim_return(-EINVAL);
 	return dup_onto(fd, to, flags);

@@ -36,14 +36,27 @@ static uint8_t inherited_object = OBJ_INHERITED;
 static uint8_t inherited_copied = OBJ_INHERITED;	/* and plain */
 static bool any_hidden;
 
+static void *marked_plain(const void *object)
+{
+	return object && *(const uint8_t *)object == OBJ_INHERITED ?
+		       &inherited_copied : &plain_object;
+}
+
 void fd_mark_plain(int fd)
 {
-	fd_set_object(fd, fd_lookup(fd, OBJ_INHERITED) ? &inherited_copied :
-							 &plain_object);
+	fd_set_object(fd, marked_plain(fd_object(fd)));
+}
+
+static bool can_mark(const void *object)
+{
+	const uint8_t *kind = object;
+
+	return !kind || *kind == OBJ_PLAIN || *kind == OBJ_INHERITED;
 }
 
 bool fd_mark_kernels(int fd)
 {
+	void *object;
 	int state;
 
 	if (fd < 0 || fd >= FD_TABLE_MAX)
@@ -51,9 +64,10 @@ bool fd_mark_kernels(int fd)
 	state = sys_tcp_state(fd);
 	if (state < 0 || state == TCP_LISTEN)
 		return false;
-	if (!fd_object(fd) || fd_lookup(fd, OBJ_PLAIN) ||
-	    fd_lookup(fd, OBJ_INHERITED))
-		fd_mark_plain(fd);
+	do {
+		object = fd_object(fd);
+	} while (can_mark(object) &&
+		 !fd_claim(fd, object, marked_plain(object)));
 	return true;
 }
 

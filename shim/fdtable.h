@@ -46,7 +46,8 @@ void fd_mark_plain(int fd);
 
 /* A connection that must not become ours, as the number is one of several, here
  * or in another process: what is read ahead for it would be missing under the
- * others. True if it is one; listeners may. */
+ * others. True if it is one; listeners may. One that another thread has just
+ * adopted stays that: to be looked up again. */
 bool fd_mark_kernels(int fd);
 
 /* A set of the kernel's is to watch the TCP socket on this number, or one fewer

@@ -12,27 +12,29 @@
 /* This process has passed a connection: what it receives may be its own. */
 static bool any_passed;
 
-/* What is no connection of ours: it must not become one, under this number. */
-static void pass_other(int fd)
+/* What is no connection of ours: it must not become one, under this number.
+ * False: it has before. */
+static bool pass_other(int fd)
 {
 	if (fd_lookup(fd, OBJ_PARTITION))
 		partition_pass(fd_object(fd));
 	else if (fd_mark_kernels(fd))
 		__atomic_store_n(&any_passed, true, __ATOMIC_RELAXED);
+	return !fd_lookup(fd, OBJ_SOCK);
 }
 
 static void pass_number(int fd)
 {
 	struct vsock *vs;
 	struct thread *th;
-	long ret;
+	long ret = SHIM_PASS;
 
 	partition_passed(fd);
-	vs = fd_lookup(fd, OBJ_SOCK) ? entry_lock(fd, &ret) : NULL;
-	if (!vs) {
-		pass_other(fd);
+	do {
+		vs = fd_lookup(fd, OBJ_SOCK) ? entry_lock(fd, &ret) : NULL;
+	} while (!vs && !pass_other(fd) && ret == SHIM_PASS);
+	if (!vs)
 		return;
-	}
 	th = vs->th;
 	if (vs->listener && vs->listener->part)
 		partition_pass(vs->listener->part);

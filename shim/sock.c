@@ -276,8 +276,11 @@ static int plain_shutdown(int fd, int how)
 	if (unlikely(p) && (how == SHUT_RD || how == SHUT_RDWR))
 		partition_stop(p);
 	ret = real.shutdown(fd, how);
-	if (!ret && how == SHUT_RD && !shim_off && !entry_vfork_child())
-		fd_mark_kernels(fd);
+	if (ret || how != SHUT_RD || shim_off || entry_vfork_child())
+		return ret;
+	/* Another thread has adopted it meanwhile: as one of ours. */
+	if (fd_mark_kernels(fd) && unlikely(fd_lookup(fd, OBJ_SOCK)))
+		ret = shutdown(fd, how);
 	return ret;
 }
 

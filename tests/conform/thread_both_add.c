@@ -3,7 +3,8 @@
  * Description: two threads put one connection into their sets at once.
  *
  * As proxies do with an idle connection: a thread takes it and adds it while
- * the other, which had it, first waits. Both sets must tell of what comes.
+ * the other, which had it, first waits. Both sets must tell of what comes. Or
+ * the other copies it meanwhile.
  */
 #include "../lib/net.h"
 
@@ -17,7 +18,9 @@ struct pair {
 	_Atomic int met;
 	struct sockaddr_in addr;
 	int listener, fd, peer;
+	int copy;		/* what the first reads from */
 	bool fresh;		/* the second's set is made for each round */
+	bool dup;		/* the first copies it and has it in no set */
 };
 
 struct worker {
@@ -47,6 +50,20 @@ static void make_connection(struct pair *p)
 {
 	p->peer = net_client(&p->addr);
 	p->fd = MUST(accept4(p->listener, NULL, NULL, SOCK_NONBLOCK));
+	p->copy = p->fd;
+}
+
+static void end_connection(struct pair *p)
+{
+	if (p->dup)
+		MUST(close(p->copy));
+	MUST(close(p->fd));
+	MUST(close(p->peer));
+}
+
+static void copy_it(struct pair *p)
+{
+	p->copy = MUST(dup(p->fd));
 }
 
 /* The first adds it; the second, too, or waits for the first time. */
@@ -60,7 +77,9 @@ static void add(struct worker *w)
 		set_add(w->ep, p->fd, EPOLLIN);
 	}
 	meet(w);
-	if (w->first || !p->fresh)
+	if (w->first && p->dup)
+		copy_it(p);
+	else if (w->first || !p->fresh)
 		set_add(w->ep, p->fd, EPOLLIN);
 	else
 		CHECK_EQ(MUST(epoll_wait(w->ep, &ev, 1, 0)), 0);
@@ -74,15 +93,18 @@ static void told(struct worker *w)
 
 	if (w->first)
 		peer_write(p->peer, "0123456789", 10);
-	CHECK_EV(set_wait(w->ep, p->fd, EPOLLIN), EPOLLIN);
+	if (!w->first || !p->dup)
+		CHECK_EV(set_wait(w->ep, p->fd, EPOLLIN), EPOLLIN);
 	meet(w);
 	if (w->first) {
-		CHECK_EQ(recv(p->fd, buf, sizeof(buf), 0), 10);
+		CHECK_EQ(recv(p->copy, buf, sizeof(buf), 0), 10);
 		CHECK(!memcmp(buf, "0123456789", 10));
 	}
 	meet(w);
-	CHECK_EV(set_next(w->ep, p->fd, 0), 0);
-	set_del(w->ep, p->fd);
+	if (!w->first || !p->dup) {
+		CHECK_EV(set_next(w->ep, p->fd, 0), 0);
+		set_del(w->ep, p->fd);
+	}
 	meet(w);
 }
 
@@ -103,10 +125,8 @@ static void *work(void *arg)
 		meet(w);
 		add(w);
 		told(w);
-		if (w->first) {
-			MUST(close(p->fd));
-			MUST(close(p->peer));
-		}
+		if (w->first)
+			end_connection(p);
 		if (fresh)
 			MUST(close(w->ep));
 	}
@@ -116,9 +136,9 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void both(bool fresh)
+static void both(bool fresh, bool dup)
 {
-	struct pair p = { .fresh = fresh };
+	struct pair p = { .fresh = fresh, .dup = dup };
 	struct worker w[2] = { { .pair = &p, .first = true }, { .pair = &p } };
 	pthread_t threads[2];
 
@@ -133,18 +153,32 @@ static void both(bool fresh)
 static void t_both_add(struct fix *f)
 {
 	(void)f;
-	both(false);
+	both(false, false);
 }
 
 static void t_first_wait(struct fix *f)
 {
 	(void)f;
-	both(true);
+	both(true, false);
+}
+
+static void t_dup(struct fix *f)
+{
+	(void)f;
+	both(false, true);
+}
+
+static void t_dup_first_wait(struct fix *f)
+{
+	(void)f;
+	both(true, true);
 }
 
 static const struct net_case cases[] = {
 	{ "both add it", t_both_add, BARE },
 	{ "one adds it, the other first waits", t_first_wait, BARE },
+	{ "one copies it, the other adds it", t_dup, BARE },
+	{ "one copies it, the other first waits", t_dup_first_wait, BARE },
 };
 
 NET_MAIN(cases)
