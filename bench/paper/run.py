@@ -92,9 +92,18 @@ class PingPong:
         self.process.wait()
 
 
-def middle(samples):
-    return {key: statistics.median(s[key] for s in samples)
-            for key in samples[0]}
+def medians(samples):
+    """Side -> medians, the first side being the base of "times": how many times
+    its CPU time a request took in the same round. A machine whose speed changes
+    in between leaves that alone."""
+    base = next(iter(samples.values()))
+    out = {}
+    for side, own in samples.items():
+        out[side] = {key: statistics.median(s[key] for s in own)
+                     for key in own[0]}
+        out[side]["times"] = statistics.median(
+            s["us"] / b["us"] for s, b in zip(own, base))
+    return out
 
 
 def column(sides, threads, size, transactions, load_cpus):
@@ -110,7 +119,7 @@ def column(sides, threads, size, transactions, load_cpus):
     finally:
         for server in servers.values():
             server.stop()
-    return {side: middle(s) for side, s in samples.items()}
+    return medians(samples)
 
 
 def parts():
@@ -232,7 +241,7 @@ def native_sides(command, servers):
         for side in order:
             samples[side].append(native_once(servers[side], command))
         order = order[1:] + order[:1]
-    return {s: middle(v) for s, v in samples.items()}
+    return medians(samples)
 
 
 def hello():
