@@ -271,6 +271,7 @@ static long sock_shutdown(struct vsock *vs, int fd, int how)
 static int plain_shutdown(int fd, int how)
 {
 	struct partition *p = fd_lookup(fd, OBJ_PARTITION);
+	bool ours = fd_lookup(fd, OBJ_SOCK);
 	int ret;
 
 	if (unlikely(p) && (how == SHUT_RD || how == SHUT_RDWR))
@@ -278,9 +279,9 @@ static int plain_shutdown(int fd, int how)
 	ret = real.shutdown(fd, how);
 	if (ret || how != SHUT_RD || shim_off || entry_vfork_child())
 		return ret;
-	/* Another thread has adopted it meanwhile: as one of ours. */
-	if (fd_mark_kernels(fd) && unlikely(fd_lookup(fd, OBJ_SOCK)))
-		ret = shutdown(fd, how);
+	/* Another thread has adopted it meanwhile: as one of ours, too. */
+	if (fd_mark_kernels(fd) && unlikely(!ours && fd_lookup(fd, OBJ_SOCK)))
+		shutdown(fd, how);
 	return ret;
 }
 
