@@ -272,9 +272,16 @@ static long ctl_socket(struct epset *set, int op, int fd,
 	return ctl_ours(set, op, fd, vs, ev);
 }
 
-/* *given*: it is a socket of ours on its way back to the kernel. */
+/* A socket of ours on its way back to the kernel reads nothing ahead. */
+static bool is_on_its_way(int fd)
+{
+	const struct vsock *vs = fd_lookup(fd, OBJ_SOCK);
+
+	return vs && vs->giving;
+}
+
 static long ctl_kernel(struct epset *set, int op, int fd,
-		       struct epoll_event *ev, bool given)
+		       struct epoll_event *ev)
 {
 	int taken = 0;
 	long ret;
@@ -289,7 +296,7 @@ static long ctl_kernel(struct epset *set, int op, int fd,
 	}
 	/* First: no other thread reads ahead from here on. */
 	if (taken < 0 && !ep_keep(fd)) {
-		if (!given)
+		if (!is_on_its_way(fd))
 			return CTL_AGAIN;
 		taken = 0;
 	}
@@ -333,7 +340,7 @@ static long epoll_ctl_locked(struct epset *set, int op, int fd,
 		ret = ctl_socket(set, op, fd, ev);
 	if (ret != SHIM_PASS)
 		return ret;
-	return ctl_kernel(set, op, fd, ev, kind == OBJ_SOCK);
+	return ctl_kernel(set, op, fd, ev);
 }
 
 SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
