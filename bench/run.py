@@ -3,8 +3,8 @@
 """The benchmark: plain and preload side by side, row by row.
 
 Each file of bench/rows is a workload: a server with its configuration, and a
-client. All sides run at the same time, one measured after the other, the
-order turned every round. A run with an error is a failed run.
+client. All sides run at the same time and take turns of milliseconds, in
+another order every round. A run with an error is a failed run.
 
   ROWS      names or globs of rows (all)
   SIDES     plain on off empty, or NAME=LIBRARY (plain on off; only

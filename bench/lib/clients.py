@@ -4,9 +4,11 @@
 A client that reports any error, or ends with one, makes the run a failed
 run; there is no result then.
 """
+import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -37,6 +39,15 @@ def redis_result(out, command):
             "rate": len(rates) / sum(1 / r for r in rates)}
 
 
+def pgbench_result(out):
+    n = int(re.search(r"actually processed: (\d+)", out).group(1))
+    failed = re.search(r"failed transactions: (\d+)", out)
+    if not n or failed and failed.group(1) != "0":
+        raise Failed(out[-300:])
+    return {"requests": n,
+            "rate": float(re.search(r"tps = ([\d.]+)", out).group(1))}
+
+
 def load_result(out):
     r = json.loads(out)
     if r["errors"] or not r["requests"]:
@@ -45,51 +56,114 @@ def load_result(out):
     return r
 
 
-def answer(client, waits, begin, end):
-    """What the client prints; where it can wait, begin() and end() are
-    called while all its connections are there."""
-    if not waits:
-        return client.communicate(None, LONGEST)
-    client.stdout.readline()
-    begin()
-    client.stdin.write("\n")
-    client.stdin.flush()
-    out = client.stdout.readline()
-    end()
-    return out, client.communicate(None, LONGEST)[1]
-
-
 def nothing():
     """For who does not measure."""
 
 
-def run(command, pin, begin=nothing, end=nothing):
-    """Runs the client; its requests and rate, p50 and p99 where it can.
-    begin() and end() are called around the load."""
-    name = os.path.basename(command[0])
-    waits = name == "load" and "-w" in command
-    if not waits:
-        begin()
-    with subprocess.Popen(pin + command, stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as client:
-        timer = threading.Timer(LONGEST, client.kill)
-        timer.start()
+class Client:
+    """A command that makes requests. begin() and end() are called around
+    the load; a client that can wait has all its connections before begin()
+    and still has them at end()."""
+
+    def __init__(self, command, pin, begin=nothing, end=nothing):
+        self.command, self.pin = command, pin
+        self.begin, self.end = begin, end
+        self.name = os.path.basename(command[0])
+        self.waits = self.name == "load" and "-w" in command
+        self.process = self.pidfd = self.said = self.timer = None
+        if self.waits:
+            self.start()
+            self.process.stdout.readline()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            self.pin + self.command, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.pidfd = os.pidfd_open(self.process.pid)
+        self.timer = threading.Timer(LONGEST, self.process.kill)
+        self.timer.start()
+
+    def go(self):
+        self.begin()
+        if not self.waits:
+            self.start()
+            return
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def ended(self, seconds):
+        """Waits so long for the end of the load: has it come?"""
+        poll = select.poll()
+        poll.register(self.process.stdout if self.waits else self.pidfd,
+                      select.POLLIN)
+        return bool(poll.poll(seconds and seconds * 1000))
+
+    def result(self):
+        """Its requests and rate, p50 and p99 where it can, once it has
+        ended."""
         try:
-            out, err = answer(client, waits, begin, end)
-        except BrokenPipeError:
-            out, err = "", "it ended early"
+            if self.waits:
+                self.said = self.process.stdout.readline()
+            self.end()
+            out, err = self.process.communicate(None, LONGEST)
         finally:
-            timer.cancel()
-    if not waits:
-        end()
-    if client.returncode:
-        raise Failed(f"{name}: {out[-300:]}{err[-300:]}")
-    if name == "wrk":
-        return wrk_result(out)
-    if name == "redis-benchmark":
-        return redis_result(out, command)
-    return load_result(out)
+            self.timer.cancel()
+            os.close(self.pidfd)
+            self.pidfd = None
+        out = self.said or out
+        if self.process.returncode:
+            raise Failed(f"{self.name}: {out[-300:]}{err[-300:]}")
+        if self.name == "wrk":
+            return wrk_result(out)
+        if self.name == "redis-benchmark":
+            return redis_result(out, self.command)
+        if self.name == "pgbench":
+            return pgbench_result(out)
+        return load_result(out)
+
+    def kill(self):
+        """When others have failed."""
+        if self.pidfd is not None:
+            self.timer.cancel()
+            self.process.kill()
+            self.process.communicate()
+            os.close(self.pidfd)
+
+
+def run(command, pin, begin=nothing, end=nothing):
+    """Runs the client alone: its result."""
+    client = Client(command, pin, begin, end)
+    client.go()
+    client.ended(None)
+    return client.result()
+
+
+def slices(them, seconds):
+    """Runs clients, by name, in slices of so many seconds: while one goes on
+    the others are stopped, so what disturbs the machine disturbs them all.
+    Their results; the rate is that of the time that each had."""
+    time_of, results = dict.fromkeys(them, 0.0), {}
+    for client in them.values():
+        client.go()
+        client.signal(signal.SIGSTOP)
+    while len(results) < len(them):
+        for name in [n for n in them if n not in results]:
+            client = them[name]
+            began = time.monotonic()
+            client.signal(signal.SIGCONT)
+            ended = client.ended(seconds)
+            if not ended:
+                client.signal(signal.SIGSTOP)
+            time_of[name] += time.monotonic() - began
+            if ended:
+                results[name] = client.result()
+    for name, result in results.items():
+        result["rate"] = result["requests"] / time_of[name]
+    return results
 
 
 COUNTERS = ("raw_syscalls:sys_enter", "syscalls:sys_enter_io_uring_enter")

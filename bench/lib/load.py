@@ -2,8 +2,8 @@
 """A row that is a load: its servers, its rounds, its samples for each side.
 
 What is the same for all sides comes first: they are started together, warmed
-up, then measured in turn. Latency at half load and system calls are measured
-apart, since counting slows a server down.
+up, then measured in slices of time that they have in turn. Latency at half load
+and system calls are measured apart, since counting slows a server down.
 """
 import os
 import resource
@@ -16,6 +16,9 @@ import clients
 from servers import BUILD, Server, read
 
 LOAD = os.path.join(BUILD, "bench", "load")
+# What disturbs a machine that is shared lasts longer: no side has it alone.
+SLICE = 0.02
+PIECE = 0.1
 PIN_SERVER, PIN_CLIENT = ["taskset", "-c", "0"], ["taskset", "-c", "1"]
 WARM = 0.5
 # Latency at half load is taken in many short pieces: in a long one of every
@@ -119,29 +122,78 @@ class Bench:
 
     def client(self, name, text, seconds, begin=clients.nothing,
                end=clients.nothing):
-        command = self.command(text, self.servers[name], seconds)
+        return clients.Client(
+            self.command(text, self.servers[name], seconds), PIN_CLIENT,
+            begin, end)
+
+    def alone(self, name, text, seconds, *looks):
+        client = self.client(name, text, seconds, *looks)
+        client.go()
+        client.ended(None)
         try:
-            return clients.run(command, PIN_CLIENT, begin, end)
+            return client.result()
         except clients.Failed as e:
             raise clients.Failed(f"{name}: {e}") from e
 
-    def measure(self, name, seconds):
-        server, looks = self.servers[name], []
+    def look(self, name):
+        server = self.servers[name]
+        return [server.cpu_ns()] + list(server.user_system())
 
-        def look():
-            looks.append((server.cpu_ns(), server.user_system()))
-        result = self.client(name, self.row["client"], seconds, look, look)
-        (cpu, ticks), (cpu_end, ticks_end) = looks
-        result["cpu"] = (cpu_end - cpu) / 1000 / result["requests"]
-        result["ticks"] = [b - a for a, b in zip(ticks, ticks_end)]
-        return result
+    def in_slices(self, names, seconds):
+        """All of them at once, of which one goes on: results by name, with
+        what look() said before and after."""
+        looks, them = {name: [] for name in names}, {}
+        try:
+            for name in names:
+                def look(name=name):
+                    looks[name].append(self.look(name))
+                them[name] = self.client(name, self.row["client"],
+                                         seconds * len(names), look, look)
+            results = clients.slices(them, SLICE)
+        finally:
+            for client in them.values():
+                client.kill()
+        return {name: (results[name], *looks[name]) for name in names}
 
-    def in_turn(self, rounds, what):
-        """what(side) for each side, the order turned every round."""
+    def in_pieces(self, names, seconds):
+        """A schedule cannot be stopped: short loads one after the other."""
+        count = max(1, round(seconds / PIECE))
+        total, used = {}, {name: [0, 0, 0] for name in names}
+        for _ in range(count):
+            for name in names:
+                looks = []
+                result = self.alone(name, self.row["client"],
+                                    seconds / count,
+                                    lambda: looks.append(self.look(name)),
+                                    lambda: looks.append(self.look(name)))
+                used[name] = [u + b - a for u, a, b
+                              in zip(used[name], *looks)]
+                if name in total:
+                    result["requests"] += total[name]["requests"]
+                    result["rate"] += total[name]["rate"]
+                total[name] = result
+        for result in total.values():
+            result["rate"] /= count
+        return {name: (total[name], [0, 0, 0], used[name])
+                for name in names}
+
+    def measure(self, names, seconds):
+        """A sample of each side, together."""
+        how = self.in_pieces if " -r " in self.row["client"] else \
+            self.in_slices
+        samples = {}
+        for name, (result, before, after) in how(names, seconds).items():
+            cpu, user, system = (b - a for a, b in zip(before, after))
+            result["cpu"] = cpu / 1000 / result["requests"]
+            result["ticks"] = [user, system]
+            samples[name] = result
+        return samples
+
+    def orders(self, rounds):
+        """The sides, in another order every round."""
         order = list(self.servers)
         for turn in range(rounds):
-            for name in order:
-                what(name)
+            yield order
             order = order[1:] + order[:1]
             if turn % len(order) == len(order) - 1:
                 order.reverse()
@@ -150,8 +202,9 @@ class Bench:
         """A row of a fixed rate: half of what the first side can do."""
         if "@RATE@" not in self.row["client"]:
             return
-        closed = self.measure(next(iter(self.servers)), 1)
-        self.rate = int(closed["rate"] / 2)
+        first = next(iter(self.servers))
+        rate = self.alone(first, self.row["client"], 1)["rate"]
+        self.rate = int(rate / 2)
 
     def half_load(self, rounds):
         """Latency at half of what the first side can do."""
@@ -164,15 +217,16 @@ class Bench:
             self.rate = int(min(rate, RATE_MAX))
 
         seconds = max(HALF_SECONDS, HALF_REQUESTS / (self.rate or 1e9))
-        self.in_turn(rounds * HALF_PIECES, lambda name:
-                     self.half[name].append(
-                         self.client(name, self.row["half"], seconds)))
+        for order in self.orders(rounds * HALF_PIECES):
+            for name in order:
+                self.half[name].append(
+                    self.alone(name, self.row["half"], seconds))
 
     def count(self):
         for name, server in self.servers.items():
             calls = clients.Calls(server.pids())
-            result = self.client(name, self.row["client"], WARM, calls.begin,
-                                 calls.end)
+            result = self.alone(name, self.row["client"], WARM, calls.begin,
+                                calls.end)
             if calls.counts:
                 self.calls[name] = [c / result["requests"]
                                     for c in calls.counts]
@@ -195,9 +249,10 @@ class Bench:
             self.start()
             self.fixed_rate()
             busy = busy_loops(int(self.row.get("busy", "0")))
-            self.in_turn(1, lambda name: self.measure(name, WARM))
-            self.in_turn(rounds, lambda name: self.samples[name].append(
-                self.measure(name, seconds)))
+            self.measure(list(self.servers), WARM)
+            for order in self.orders(rounds):
+                for name, sample in self.measure(order, seconds).items():
+                    self.samples[name].append(sample)
             self.count()
             self.check()
             for p in busy:

@@ -2,20 +2,19 @@
 """A row of PostgreSQL: a process for each connection, which waits for it and
 nothing else. It is to be left alone.
 
-The database is made once for a benchmark; each sample starts a server on it.
+Each side has a server with a copy of the database, made once for a benchmark.
 Its CPU time is the postmaster's with that of the back ends it has reaped, in
 ticks: 1 % of a second.
 """
 import glob
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
 
 import clients
-from load import PIN_CLIENT, PIN_SERVER
+from load import PIN_CLIENT, PIN_SERVER, SLICE
 from servers import free_port, read, wait_for
 
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
@@ -59,14 +58,18 @@ def ticks(pid):
 class Postgres:
     """One server, in the given environment."""
 
-    def __init__(self, env, work):
+    def __init__(self, env, work, name):
         self.port = free_port()
-        self.data = os.path.join(work, "postgres")
+        self.data = made = os.path.join(work, "postgres")
+        if not os.path.exists(made):
+            self.make()
+        self.data += "." + name
         if not os.path.exists(self.data):
-            self.make(env)
+            quietly(["cp", "-a", made, self.data])
         self.process = self.start(env)
+        self.others = len(children(self.process.pid))
 
-    def make(self, env):
+    def make(self):
         os.mkdir(self.data)
         if not os.geteuid():
             shutil.chown(self.data, "postgres")
@@ -93,30 +96,45 @@ class Postgres:
         return ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
                 "postgres"]
 
-    def bench(self, words):
-        return quietly(PIN_CLIENT + [program("pgbench"), "-n", "-j", "1"] +
-                       words.split() + self.where())
+    def client(self, words, seconds, looks):
+        def look():
+            wait_for(lambda: len(children(self.process.pid)) <= self.others)
+            looks.append(ticks(self.process.pid))
+        return clients.Client(
+            [program("pgbench"), "-n", "-j", "1", "-T", str(seconds)] +
+            words.split() + self.where(), PIN_CLIENT, look, look)
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
 
 
-def sample(row, env, work):
-    server = Postgres(env, work)
-    pid = server.process.pid
+def measure(row, servers):
+    """A sample of each side, together."""
+    looks = {name: [] for name in servers}
+    them = {name: server.client(row["client"], len(servers), looks[name])
+            for name, server in servers.items()}
     try:
-        server.bench(row["client"] + " -T 1")
-        time.sleep(0.1)
-        own, before = len(children(pid)), ticks(pid)
-        out = server.bench(row["client"] + " -T 1")
-        wait_for(lambda: len(children(pid)) <= own)
-        used = [b - a for a, b in zip(before, ticks(pid))]
+        results = clients.slices(them, SLICE)
     finally:
-        server.stop()
-    n = int(re.search(r"actually processed: (\d+)", out).group(1))
-    failed = re.search(r"failed transactions: (\d+)", out)
-    if failed and failed.group(1) != "0":
-        raise clients.Failed(failed.group(0))
-    return {"requests": n, "cpu": sum(used) * TICK_US / n, "ticks": used,
-            "rate": float(re.search(r"tps = ([\d.]+)", out).group(1))}
+        for client in them.values():
+            client.kill()
+    for name, result in results.items():
+        result["ticks"] = [b - a for a, b in zip(*looks[name])]
+        result["cpu"] = sum(result["ticks"]) * TICK_US / result["requests"]
+    return results
+
+
+def samples(row, work, sides, rounds):
+    """The samples of all sides, one group after the other."""
+    servers = {}
+    try:
+        for name, (env, _) in sides.items():
+            servers[name] = Postgres(env, work, name)
+        time.sleep(0.1)
+        measure(row, servers)
+        for _ in range(rounds):
+            yield measure(row, servers)
+    finally:
+        for server in servers.values():
+            server.stop()

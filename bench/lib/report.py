@@ -18,16 +18,22 @@ def median(samples, key):
     return statistics.median(s[key] for s in samples)
 
 
+def times(samples, base, key):
+    """How often a side's value is in that of the first: of samples that were
+    taken together."""
+    return statistics.median(b[key] / s[key] for s, b in zip(samples, base))
+
+
 def load_summary(result, name, base):
     samples = result["samples"][name]
     cpu, rate = median(samples, "cpu"), median(samples, "rate")
     user, system = (sum(s["ticks"][i] for s in samples) for i in (0, 1))
     share = user / max(user + system, 1)
-    out = {"rate": rate, "rate_ratio": rate / median(base, "rate"),
+    out = {"rate": rate, "rate_ratio": 1 / times(samples, base, "rate"),
            "cpu": cpu, "cpu_min": min(s["cpu"] for s in samples),
            "cpu_max": max(s["cpu"] for s in samples),
            "user": cpu * share, "system": cpu * (1 - share),
-           "cpu_ratio": median(base, "cpu") / cpu}
+           "cpu_ratio": times(samples, base, "cpu")}
     half = result.get("half", {}).get(name) or samples
     if "p50_us" in half[0] and (result.get("rate") or half is not samples):
         out["p50"] = median(half, "p50_us")

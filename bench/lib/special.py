@@ -152,24 +152,35 @@ KINDS = {
                         "burst": "KiB", "left": "KiB"}),
     "start": (starts, {"start": "ms"}),
     "fork": (fork, {"fork": "ms"}),
-    "postgres": (postgres.sample, {}),
     "instructions": (instructions, {"library": "instructions",
                                     "all": "instructions"}),
 }
 
 
-def run(kind, row, work, sides, rounds):
-    """The samples of a row, side by side, the order turned every round."""
-    sample, units = KINDS[kind]
-    samples, errors = {name: [] for name in sides}, []
+def in_turn(sample, row, work, sides, rounds):
+    """One side after the other, the order turned every round."""
     order = list(sides)
+    for _ in range(int(row.get("turns", rounds))):
+        group = {}
+        for name in order:
+            env, different = sides[name]
+            group[name] = sample(dict(row, **different), env, work)
+        yield group
+        order = order[1:] + order[:1]
+
+
+def run(kind, row, work, sides, rounds):
+    """The samples of a row, those of all sides side by side."""
+    samples, errors = {name: [] for name in sides}, []
+    if kind == "postgres":
+        units, groups = {}, postgres.samples(row, work, sides, rounds)
+    else:
+        sample, units = KINDS[kind]
+        groups = in_turn(sample, row, work, sides, rounds)
     try:
-        for _ in range(int(row.get("turns", rounds))):
-            for name in order:
-                env, different = sides[name]
-                samples[name].append(sample(dict(row, **different), env,
-                                            work))
-            order = order[1:] + order[:1]
+        for group in groups:
+            for name, one in group.items():
+                samples[name].append(one)
     except (clients.Failed, RuntimeError, subprocess.TimeoutExpired,
             OSError) as e:
         errors.append(str(e))
