@@ -269,6 +269,25 @@ void chan_try_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 		   flags, RING_ONCE | RING_SILENT);
 }
 
+void chan_try_send_bytes(struct mp_channel *ch, uint32_t handle,
+			 struct chan_file f, const void *buf, size_t len,
+			 int flags)
+{
+	struct silent *silent = &ch->silent;
+	uint32_t gen = handle_gen(&ch->handles, handle);
+	bool says = silent->count == SILENT_MAX || !ring_caps(ch->ring)->silent;
+
+	need_room(ch, 1);
+	if (__builtin_expect(!says, 1))
+		silent->sends[silent->count++] = (struct silent_send){
+			.handle = handle, .gen = gen, .len = (int)len,
+		};
+	ring_send(ch->ring,
+		  cookie_make(says ? CHAN_OP_SEND : CHAN_OP_TRY, gen, handle),
+		  f, buf, len, flags | MSG_WAITALL | MSG_NOSIGNAL,
+		  says ? RING_ONCE : RING_ONCE | RING_SILENT);
+}
+
 void chan_send_close(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 		     const struct iovec *iov, unsigned int count, int flags)
 {

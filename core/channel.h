@@ -100,6 +100,11 @@ void chan_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 void chan_try_send(struct mp_channel *ch, uint32_t handle, struct chan_file f,
 		   const struct iovec *iov, unsigned int count, int flags);
 
+/* The same for one part. */
+void chan_try_send_bytes(struct mp_channel *ch, uint32_t handle,
+			 struct chan_file f, const void *buf, size_t len,
+			 int flags);
+
 /* The same as chan_send(), and when all was sent closes the file: the FIN rides
  * on the last bytes. Two completions; the close says -ECANCELED if the send
  * fell short. */

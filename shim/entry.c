@@ -54,7 +54,7 @@ struct vsock *entry_lock(int fd, long *ret)
 	return NULL;
 }
 
-long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret)
+long entry_leave_to_libc(struct thread *th, struct vsock *vs, int fd, long ret)
 {
 	/* The socket may be gone: its number says so. */
 	if (unlikely(ret == SHIM_PASS) && fd_object(fd) == (void *)vs &&

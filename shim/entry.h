@@ -21,9 +21,43 @@
  * is not ours, else -errno. */
 struct vsock *entry_lock(int fd, long *ret);
 
+/* The same for the most frequent case, in a process of one thread: NULL when
+ * entry_lock() is to look. A handler that interrupts this has given the lock
+ * back when it returns, and may have closed the socket. */
+static inline struct vsock *entry_lock_alone(int fd, struct vsock *vs)
+{
+	struct thread *th;
+
+	if (unlikely(!__libc_single_threaded || vs->kind != OBJ_SOCK ||
+		     !*shim_alive || !lock_self_id))
+		return NULL;
+	th = vs->th;
+	if (unlikely(__atomic_load_n(&th->lock.word, __ATOMIC_RELAXED)))
+		return NULL;
+	__atomic_store_n(&th->lock.word, (uint32_t)lock_self_id,
+			 __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (likely(fd_object(fd) == (void *)vs && vs->kind == OBJ_SOCK &&
+		   vs->life < VS_CLOSING)) {
+		th->busy = vs;
+		return vs;
+	}
+	lock_give(&th->lock);
+	return NULL;
+}
+
 /* Gives the lock back. A call that goes on to libc needs a descriptor: a
  * lightweight socket gets one now. What the call returns, or SHIM_PASS. */
-long entry_leave(struct thread *th, struct vsock *vs, int fd, long ret);
+long entry_leave_to_libc(struct thread *th, struct vsock *vs, int fd, long ret);
+
+static inline long entry_leave(struct thread *th, struct vsock *vs, int fd,
+			       long ret)
+{
+	if (unlikely(ret == SHIM_PASS || shim_ending))
+		return entry_leave_to_libc(th, vs, fd, ret);
+	lock_give(&th->lock);
+	return ret;
+}
 
 /* After our destructor nobody else will flush. */
 void entry_flush(struct thread *th);
@@ -40,12 +74,14 @@ long entry_descriptor(int fd);
  */
 #define SHIM_CALL(number, ours, libc)                                     \
 	do {                                                              \
-		struct vsock *vs;                                         \
+		struct vsock *vs = fd_object(number);                     \
 		struct thread *th_;                                       \
 		long ret_;                                                \
-		if (likely(!fd_object(number)))                           \
+		if (likely(!vs))                                          \
 			return libc;                                      \
-		vs = entry_lock(number, &ret_);                           \
+		vs = entry_lock_alone(number, vs);                        \
+		if (unlikely(!vs))                                        \
+			vs = entry_lock(number, &ret_);                   \
 		if (vs) {                                                 \
 			th_ = vs->th;                                     \
 			ret_ = (ours);                                    \

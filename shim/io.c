@@ -341,12 +341,14 @@ static inline long with_sigpipe(long ret, int flags)
 /* SHIM_CALL for senders: -EPIPE raises SIGPIPE. */
 #define SHIM_SEND(number, flags, ours, libc)                              \
 	do {                                                              \
-		struct vsock *vs;                                         \
+		struct vsock *vs = fd_object(number);                     \
 		struct thread *th_;                                       \
 		long ret_;                                                \
-		if (likely(!fd_object(number)))                           \
+		if (likely(!vs))                                          \
 			return libc;                                      \
-		vs = entry_lock(number, &ret_);                           \
+		vs = entry_lock_alone(number, vs);                        \
+		if (unlikely(!vs))                                        \
+			vs = entry_lock(number, &ret_);                   \
 		if (vs) {                                                 \
 			th_ = vs->th;                                     \
 			ret_ = (ours);                                    \

@@ -12,6 +12,14 @@ static bool has_room(const struct vsock *vs)
 	return !vs->kernel_full && tx_is_low(vs);
 }
 
+/* An established connection about which there is nothing to say but what its
+ * queues say. */
+static bool is_usual(const struct vsock *vs)
+{
+	return !vs->unusual && !vs->eof && !vs->shut_rd && !vs->err &&
+	       !vs->polled;
+}
+
 uint32_t vs_ready(const struct vsock *vs)
 {
 	bool ended = vs->reset || vs->refused;
@@ -19,6 +27,9 @@ uint32_t vs_ready(const struct vsock *vs)
 	bool wr_shut = vs->shut_wr || ended;
 	uint32_t mask = 0;
 
+	if (likely(vs->life == VS_OPEN && is_usual(vs)))
+		return (vs->rx_bytes && vs->rx_bytes >= vs->lowat ?
+				READABLE : 0) | (tx_is_low(vs) ? WRITABLE : 0);
 	if (vs->life == VS_LISTEN && vs->listener->stopped)
 		return WRITABLE | EPOLLHUP;	/* not listening any more */
 	if (vs->life == VS_LISTEN)

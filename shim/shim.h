@@ -110,25 +110,33 @@ struct vsock {
 	bool later;			/* linked in th->later */
 	uint8_t bulk;			/* bulk till so many small receives */
 
+	union {
+		struct {
+			bool reset;	/* RST or time-out */
+			bool refused;	/* ended, though not all is received */
+			bool shut_wr;
+			bool no_space;	/* the program was told EAGAIN */
+			bool kernel_full; /* ... by the kernel's own buffer */
+			uint8_t shut_pending; /* 1 + how, when tx is empty */
+			uint8_t giving;	/* 1 + enum stat_id of a handover */
+			uint8_t asked;	/* 1 + enum stat_id: make real */
+		};
+		uint64_t unusual;	/* any of these */
+	};
+
 	/* facts */
-	bool eof, reset;		/* peer's FIN; RST or time-out */
+	bool eof;			/* peer's FIN */
 	bool eof_taken;			/* the program has read the end */
-	bool shut_rd, shut_wr;
+	bool shut_rd;
 	bool rx_more;			/* the kernel has more than we took */
-	bool no_space;			/* the program was told EAGAIN */
-	bool kernel_full;		/* ... by the kernel's own buffer */
 	bool corked;			/* TCP_CORK, which is ours */
 	bool more;			/* last send said MSG_MORE */
 	bool held;			/* sent with MSG_MORE: may wait */
 	bool rst_close;			/* unread data at close: RST */
 	bool shared;			/* others have it too: no RST */
 	bool accepted;			/* through a listener of ours */
-	bool refused;			/* ended, though not all is received */
 	bool kernel_err;		/* the kernel holds an error for us */
-	uint8_t shut_pending;		/* 1 + how, to do when tx is empty */
-	uint8_t giving;			/* 1 + enum stat_id of a handover */
-	bool hurry;			/* ... that others wait for */
-	uint8_t asked;			/* 1 + enum stat_id: make real */
+	bool hurry;			/* a handover that others wait for */
 	uint8_t polled;			/* RDHUP|HUP|ERR seen by poll, >> 3 */
 	uint16_t options;		/* option requests in flight */
 

@@ -332,11 +332,11 @@ void view_sock_close(struct vsock *vs)
 
 static uint8_t facts(const struct vsock *vs)
 {
-	return (uint8_t)((vs->eof ? SOCK_FACT_EOF : 0) |
-			 (vs->reset || vs->refused ? SOCK_FACT_RESET : 0) |
-			 (vs->shut_rd ? SOCK_FACT_SHUT_RD : 0) |
-			 (vs->shut_wr ? SOCK_FACT_SHUT_WR : 0) |
-			 (vs->nonblock ? SOCK_FACT_NONBLOCK : 0));
+	return (uint8_t)(vs->eof * SOCK_FACT_EOF |
+			 (vs->reset | vs->refused) * SOCK_FACT_RESET |
+			 vs->shut_rd * SOCK_FACT_SHUT_RD |
+			 vs->shut_wr * SOCK_FACT_SHUT_WR |
+			 vs->nonblock * SOCK_FACT_NONBLOCK);
 }
 
 _Static_assert((int)SOCK_LISTEN == VS_LISTEN + 1 &&

@@ -34,6 +34,13 @@ static inline void view_sock(struct vsock *vs)
 		view_sock_store(vs);
 }
 
+/* Only its queue of output did. */
+static inline void view_sock_sent(struct vsock *vs)
+{
+	if (likely(vs->record))
+		vs->record->tx = vs->tx_bytes;
+}
+
 /* The number's socket is the kernel's: a counter, or enum region_reason. */
 void view_left(int fd, uint32_t reason);
 

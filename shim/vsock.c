@@ -145,10 +145,22 @@ void vs_cancel_rx(struct vsock *vs)
 	vs->rx = SLOT_CANCELLING;
 }
 
+/* Mostly it is: a stream waits, and is wanted. */
+static bool rx_is_right(const struct vsock *vs)
+{
+	return vs->rx == SLOT_ARMED && !vs->rx_poll && !vs->unusual &&
+	       !vs->eof && !vs->bulk && vs->depth != DEPTH_GIVEN &&
+	       vs->rx_bytes < vs->limits.receive && !is_childs(vs);
+}
+
 static void update_rx(struct vsock *vs)
 {
-	bool recv = wants_recv(vs), poll = wants_hangup(vs);
+	bool recv, poll;
 
+	if (likely(rx_is_right(vs)))
+		return;
+	recv = wants_recv(vs);
+	poll = wants_hangup(vs);
 	if (vs->rx == SLOT_CANCELLING)
 		return;		/* its end is on the way and decides then */
 	if (vs->rx == SLOT_ARMED) {
@@ -455,9 +467,8 @@ static bool is_plain_end(const struct vsock *vs, const struct chan_event *ev)
 {
 	return ev->op == CHAN_OP_SEND && vs->life == VS_OPEN &&
 	       vs->tx == SLOT_ARMED && vs->fin == SLOT_IDLE &&
-	       ev->result == (int)vs->tx_bytes && !vs->no_space &&
-	       !vs->kernel_full && !vs->giving && !vs->asked &&
-	       !vs->shut_pending && vs->depth != DEPTH_GIVEN && tx_is_low(vs);
+	       ev->result == (int)vs->tx_bytes && !vs->unusual &&
+	       vs->depth != DEPTH_GIVEN && tx_is_low(vs);
 }
 
 static void send_done(struct vsock *vs, int result)
@@ -477,7 +488,7 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 	if (likely(is_plain_end(vs, ev))) {
 		vs->tx = SLOT_IDLE;
 		tx_done(vs, ev->result);
-		view_sock(vs);
+		view_sock_sent(vs);
 		return;
 	}
 	if (unlikely(vs->listener)) {
