@@ -45,15 +45,15 @@ budget() {
 }
 
 @test "on: a small request on 1 and on 16 connections" {
-	budget on 2450 1950
+	budget on 2200 1500
 }
 
 @test "off: a small request on 1 and on 16 connections" {
-	budget off 2450 1950
+	budget off 2200 1500
 }
 
 @test "on: one request per connection" {
 	mp_env on
 	spent 4 3 -x
-	within 5200
+	within 4900
 }

@@ -252,6 +252,9 @@ struct thread {
 	bool forked;		/* since its last wait: a child may read now */
 	bool exclusive;		/* a poll may keep connections from others */
 	bool cancelled;		/* pthread_cancel(): to be looked at */
+	uint8_t lone, writes, looks;	/* see lone.h */
+	bool slow;
+	int64_t wrote_ns;
 	pthread_t self;
 };
 

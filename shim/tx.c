@@ -6,6 +6,7 @@
 #include "epset.h"
 #include "fdtable.h"
 #include "listener.h"
+#include "lone.h"
 #include "thread.h"
 #include "tx.h"
 #include "user.h"
@@ -286,6 +287,17 @@ static size_t make_room(struct vsock *vs)
 	return room;
 }
 
+/* A request is counted once: what is added to it rides along. Much of it goes
+ * at once, while it is in the cache, and its memory is used again for the next:
+ * a batch of long replies would be a batch of cold ones. */
+static bool leaves_now(struct vsock *vs, bool first)
+{
+	bool alone = lone_write(vs);
+
+	return (first && chan_announce(vs->th->ch)) || alone ||
+	       vs->tx_bytes - vs->tx_flight >= FLUSH_BYTES;
+}
+
 static void note_queued(struct vsock *vs, int flags)
 {
 	bool first = vs->later || !list_linked(&vs->update);
@@ -294,17 +306,14 @@ static void note_queued(struct vsock *vs, int flags)
 	vs->outlived = true;
 	thread_set_sending(vs->th, true);
 	vs_touch(vs);
-	if (unlikely(vs_is_left(vs)))
+	if (unlikely(vs_is_left(vs))) {
 		tx_push(vs);
-	else if (!vs_mine(vs))
+	} else if (!vs_mine(vs)) {
 		thread_wake(vs->th);
-	/* A request is counted once: what is added to it rides along. Much of
-	 * it goes at once, while it is in the cache, and its memory is used
-	 * again for the next: a batch of long replies would be a batch of
-	 * cold ones. */
-	else if ((first && chan_announce(vs->th->ch)) ||
-		 vs->tx_bytes - vs->tx_flight >= FLUSH_BYTES)
+	} else if (leaves_now(vs, first)) {
 		flush_hot(vs->th);
+		lone_sent(vs->th);
+	}
 }
 
 /* The most frequent write: of a connection about which there is nothing to say,

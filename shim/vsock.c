@@ -8,6 +8,7 @@
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
+#include "lone.h"
 #include "option.h"
 #include "ready.h"
 #include "rx.h"
@@ -575,6 +576,7 @@ void vs_close(struct vsock *vs)
 	vs->accepted = false;
 	/* Unread data at close means RST, as in tcp_close(). */
 	vs->rst_close = vs->rx_bytes > 0 && !vs->shared;
+	lone_close(th);
 	rx_free(vs);
 	vs->refs = 0;
 	vs_set_life(vs, VS_CLOSING);

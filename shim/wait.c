@@ -19,6 +19,7 @@
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
+#include "lone.h"
 #include "option.h"
 #include "proc.h"
 #include "user.h"
@@ -442,6 +443,7 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	if (!lock_take(&th->lock))
 		return -EINTR;
 	th->busy = NULL;
+	lone_waits(th);
 	if (unlikely(th->forked))
 		proc_waits_again(th);
 	do {
@@ -457,6 +459,7 @@ static int wait_set(struct epset *set, struct epoll_event *events, int max,
 	 * once what that thread left for us to do is done. */
 	if (set->plain)
 		thread_flush_out(th);
+	lone_turn(th, n);
 	lock_give(&th->lock);
 	if (!n && set->plain && time_left(deadline)) {
 		left = time_left(deadline);
