@@ -5,8 +5,8 @@
  * what it wrote leaves at once, at an enter more: the peer would wait for
  * nothing.
  *
- * Owns: lone, writes, looks, slow, wrote_ns of struct thread. Called by: wait, tx,
- * vsock. The thread's lock is held.
+ * Owns: lone, writes, looks, slow, wrote_ns of struct thread. Called by: wait,
+ * tx, vsock. The thread's lock is held.
  */
 #ifndef SHIM_LONE_H
 #define SHIM_LONE_H

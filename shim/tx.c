@@ -316,8 +316,8 @@ static void note_queued(struct vsock *vs, int flags)
 	}
 }
 
-/* The most frequent write: of a connection about which there is nothing to say,
- * from good addresses, and so little that it fits into one part of the queue. */
+/* The most frequent write: to a connection about which there is nothing to say,
+ * from good addresses, and so little that one part of the queue holds it. */
 static bool is_small(const struct vsock *vs, const struct iovec *iov,
 		     size_t count, size_t *len)
 {

@@ -156,7 +156,8 @@ class Bench:
         return {name: (results[name], *looks[name]) for name in names}
 
     def in_pieces(self, names, seconds):
-        """A schedule cannot be stopped: short loads one after the other."""
+        """A schedule cannot be stopped, and a server that spins would go on
+        doing so: short loads one after the other."""
         count = max(1, round(seconds / PIECE))
         total, used = {}, {name: [0, 0, 0] for name in names}
         for _ in range(count):
@@ -179,8 +180,8 @@ class Bench:
 
     def measure(self, names, seconds):
         """A sample of each side, together."""
-        how = self.in_pieces if " -r " in self.row["client"] else \
-            self.in_slices
+        apart = " -r " in self.row["client"] or "apart" in self.row
+        how = self.in_pieces if apart else self.in_slices
         samples = {}
         for name, (result, before, after) in how(names, seconds).items():
             cpu, user, system = (b - a for a, b in zip(before, after))
