@@ -10,7 +10,7 @@ another order every round. A run with an error is a failed run.
   SIDES     plain on off empty, or NAME=LIBRARY (plain on off; only
             plain on in rows of latency, scale and light load)
   ROUNDS    rounds after the warm-up (5)
-  SECONDS   length of one measurement (0.8; wrk knows whole ones only)
+  SECONDS   of each side in a round (0.6; wrk knows whole ones only)
   UPDATE    1: writes the tables and pictures of README.md and docs/bench.md,
             also from what is there (ROWS=none)
 
@@ -44,7 +44,7 @@ BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 LIB = os.path.join(BUILD, "libmegapipe-preload.so")
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 FILES = 131072
-SECONDS = float(os.environ.get("SECONDS", "0.8"))
+SECONDS = float(os.environ.get("SECONDS", "0.6"))
 
 
 def side_env(name, lib):

@@ -24,12 +24,15 @@ struct vsock *entry_lock(int fd, long *ret);
 /* The same for the most frequent case, in a process of one thread: NULL when
  * entry_lock() is to look. A handler that interrupts this has given the lock
  * back when it returns, and may have closed the socket. */
-static inline struct vsock *entry_lock_alone(int fd, struct vsock *vs)
+static inline struct vsock *entry_lock_alone(int fd, void *object)
 {
+	struct vsock *vs = object;
 	struct thread *th;
 
-	if (unlikely(!__libc_single_threaded || vs->kind != OBJ_SOCK ||
-		     !*shim_alive || !lock_self_id))
+	/* What is no socket may be no more than this byte. */
+	if (unlikely(!__libc_single_threaded ||
+		     *(uint8_t *)object != OBJ_SOCK || !*shim_alive ||
+		     !lock_self_id))
 		return NULL;
 	th = vs->th;
 	if (unlikely(__atomic_load_n(&th->lock.word, __ATOMIC_RELAXED)))
@@ -74,12 +77,13 @@ long entry_descriptor(int fd);
  */
 #define SHIM_CALL(number, ours, libc)                                     \
 	do {                                                              \
-		struct vsock *vs = fd_object(number);                     \
+		void *object_ = fd_object(number);                        \
+		struct vsock *vs;                                         \
 		struct thread *th_;                                       \
 		long ret_;                                                \
-		if (likely(!vs))                                          \
+		if (likely(!object_))                                     \
 			return libc;                                      \
-		vs = entry_lock_alone(number, vs);                        \
+		vs = entry_lock_alone(number, object_);                   \
 		if (unlikely(!vs))                                        \
 			vs = entry_lock(number, &ret_);                   \
 		if (vs) {                                                 \

@@ -341,12 +341,13 @@ static inline long with_sigpipe(long ret, int flags)
 /* SHIM_CALL for senders: -EPIPE raises SIGPIPE. */
 #define SHIM_SEND(number, flags, ours, libc)                              \
 	do {                                                              \
-		struct vsock *vs = fd_object(number);                     \
+		void *object_ = fd_object(number);                        \
+		struct vsock *vs;                                         \
 		struct thread *th_;                                       \
 		long ret_;                                                \
-		if (likely(!vs))                                          \
+		if (likely(!object_))                                     \
 			return libc;                                      \
-		vs = entry_lock_alone(number, vs);                        \
+		vs = entry_lock_alone(number, object_);                   \
 		if (unlikely(!vs))                                        \
 			vs = entry_lock(number, &ret_);                   \
 		if (vs) {                                                 \
