@@ -9,6 +9,7 @@
 #include "leftover.h"
 #include "listener.h"
 #include "rx.h"
+#include "rx_request.h"
 #include "tx.h"
 #include "vsock.h"
 
@@ -163,7 +164,7 @@ static void close_given(struct vsock *vs, int fd)
 		return;
 	}
 	if (!vs->listener && vs_mine(vs))
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 	else if (vs->rx || vs->tx || vs->slot >= 0)
 		end_connection(vs, fd, unread);
 	if (unread && !vs->shared)

@@ -10,6 +10,7 @@
 #include "leftover.h"
 #include "listener.h"
 #include "rx.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "tx.h"
 #include "view.h"
@@ -212,9 +213,9 @@ bool vs_quiesce(struct vsock *vs)
 		return vs->tx_bytes == 0 && vs->rx == SLOT_IDLE;
 	/* The receive first: what has not come in yet stays the kernel's.
 	 * tx_drain() may arm it again. */
-	vs_quiesce_rx(vs);
+	rx_quiesce(vs);
 	empty = tx_drain(vs);
-	vs_quiesce_rx(vs);
+	rx_quiesce(vs);
 	return empty;
 }
 
@@ -348,7 +349,7 @@ bool vs_give_step(struct vsock *vs)
 		return let_go(vs);
 	}
 	if (vs->rx == SLOT_ARMED)
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 	/* Not when all is read and sent: nobody would watch it meanwhile. */
 	return vs->rx == SLOT_IDLE && let_go(vs);
 }
@@ -358,7 +359,7 @@ void vs_given_update(struct vsock *vs)
 	if (vs->listener)
 		listener_stop(vs);
 	if (vs->rx == SLOT_ARMED)
-		vs_cancel_rx(vs);
+		rx_cancel(vs);
 	if (vs->tx == SLOT_IDLE && vs->tx_bytes) {
 		tx_arm(vs, false);
 	} else if (vs->tx == SLOT_ARMED && vs->tx_poll && !vs->tx_bytes) {
@@ -432,7 +433,7 @@ int vs_give_start(struct vsock *vs, enum stat_id reason)
 		stat_inc(reason);
 	vs->giving = (uint8_t)(1 + reason);
 	if (vs_mine(vs) && vs->rx == SLOT_ARMED)
-		vs_cancel_rx(vs);
+		rx_cancel(vs);
 	if (vs_mine(vs) && vs->tx_poll && vs->tx == SLOT_ARMED) {
 		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
@@ -482,7 +483,7 @@ long vs_end_receive(struct vsock *vs)
 	if (likely(vs->rx == SLOT_IDLE))
 		return 0;
 	if (vs_mine(vs)) {
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 		return 0;
 	}
 	ret = vs_wait_rx(vs);

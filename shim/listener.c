@@ -9,6 +9,7 @@
 #include "leftover.h"
 #include "listener.h"
 #include "orphan.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "user.h"
 #include "view.h"
@@ -554,7 +555,7 @@ void listener_stop(struct vsock *vs)
 	 * be in our hands when the program closes them next. */
 	while (is_in_flight(vs)) {
 		if (vs->rx == SLOT_ARMED)
-			vs_cancel_rx(vs);
+			rx_cancel(vs);
 		listener_hold_all(vs->th);
 		chan_flush_reap(vs->th->ch);
 		thread_dispatch(vs->th);

@@ -16,6 +16,7 @@
 #include "epset.h"
 #include "fdtable.h"
 #include "listener.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "user.h"
 #include "vsock.h"
@@ -94,7 +95,7 @@ void listener_poll(struct vsock *vs, bool sleep)
 		return;
 	vs->th->exclusive = true;
 	if (!sleep)
-		vs_cancel_rx(vs);	/* behind the look it takes */
+		rx_cancel(vs);	/* behind the look it takes */
 }
 
 static bool cancel_exclusive(struct thread *th)
@@ -108,7 +109,7 @@ static bool cancel_exclusive(struct thread *th)
 
 		if (!l->exclusive || l->vs->rx != SLOT_ARMED)
 			continue;
-		vs_cancel_rx(l->vs);
+		rx_cancel(l->vs);
 		any = true;
 	}
 	return any;

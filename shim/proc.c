@@ -15,6 +15,7 @@
 #include "partition_exec.h"
 #include "proc.h"
 #include "rx.h"
+#include "rx_request.h"
 #include "tx.h"
 #include "view.h"
 #include "vsock.h"
@@ -35,7 +36,7 @@ static void share_sockets(struct thread *th)
 
 		if (vs->life == VS_OPEN && vs->depth != DEPTH_GIVEN &&
 		    vs->rx == SLOT_ARMED)
-			vs_cancel_rx(vs);
+			rx_cancel(vs);
 	}
 	for (node = th->socks.next; node != &th->socks; node = next) {
 		struct vsock *vs = list_entry(node, struct vsock, owned);
@@ -43,7 +44,7 @@ static void share_sockets(struct thread *th)
 		next = thread_next_sock(th, node);
 		if (vs->life != VS_OPEN || vs->depth == DEPTH_GIVEN)
 			continue;
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 		vs->shared = true;
 	}
 	vs_materialise_all(th, STAT_mat_fork);

@@ -6,6 +6,7 @@
 
 #include "epset.h"
 #include "rx.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "user.h"
 #include "vsock.h"
@@ -211,7 +212,7 @@ static void pull(struct vsock *vs)
 		return;
 	}
 	if (vs->rx != SLOT_IDLE)
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 }
 
 /* Someone looks without taking: all that has come must be in the queue. */
@@ -225,7 +226,7 @@ static void gather(struct vsock *vs)
 			return;
 		vs_touch(vs);
 		thread_reap_now(vs->th);
-	} while (vs->rx_bytes > before && vs->rx_bytes < vs_rx_limit(vs));
+	} while (vs->rx_bytes > before && vs->rx_bytes < rx_limit(vs));
 }
 
 static bool may_read_directly(const struct vsock *vs)
@@ -348,7 +349,7 @@ static void reap_more(struct vsock *vs, size_t want)
 	do {
 		before = vs->rx_bytes;
 		if (before >= want || !vs->rx_more || !vs_mine(vs) ||
-		    vs->rx != SLOT_ARMED || before >= vs_rx_limit(vs) ||
+		    vs->rx != SLOT_ARMED || before >= rx_limit(vs) ||
 		    !chan_has_work(vs->th->ch))
 			return;
 		thread_reap_now(vs->th);
@@ -406,9 +407,9 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
 	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
-		     vs->rx_bytes >= vs_rx_limit(vs))) {
+		     vs->rx_bytes >= rx_limit(vs))) {
 		/* Reading ahead had stopped: the kernel has the rest. */
-		vs_quiesce_rx(vs);
+		rx_quiesce(vs);
 		vs->rx_more = true;
 	}
 	if (unlikely(user_bad_parts(iov, count, vs->rx_bytes)) &&

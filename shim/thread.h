@@ -115,6 +115,11 @@ void thread_back(bool left);
 /* What another thread asked for is done, or it may look again. */
 void thread_served(struct thread *th);
 
+/* The destructor of a thread's key: its sockets go back to the kernel, and its
+ * channel ends. */
+void thread_ended(void *arg);
+void thread_close_channel(struct thread *th);
+
 /* Before the process or its thread ends: until the kernel has taken what is
  * queued, or for opts.linger_ms: by all threads, or by this one. */
 void thread_drain(bool all, bool last);

@@ -12,6 +12,7 @@
 #include "option.h"
 #include "ready.h"
 #include "rx.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "tx.h"
 #include "view.h"
@@ -62,7 +63,7 @@ void vs_set_life(struct vsock *vs, enum vs_life life)
 	vs->life = life;
 }
 
-static void touch_later(struct vsock *vs)
+void vs_touch_later(struct vsock *vs)
 {
 	if (list_linked(&vs->update))
 		list_remove(&vs->update);
@@ -113,79 +114,6 @@ void vs_put(struct vsock *vs)
 }
 
 /* --- down ------------------------------------------------------------ */
-
-/* A child has it too, and this process has not shown since that it goes on
- * with it: what comes may be for the child. */
-static bool is_childs(const struct vsock *vs)
-{
-	return unlikely(vs->shared) && vs->th->forked;
-}
-
-/* Is a receive wanted? While the program reads on, and its queue is short. */
-static bool wants_recv(const struct vsock *vs)
-{
-	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < vs_rx_limit(vs) &&
-	       !is_childs(vs);
-}
-
-/* A connection that is not read any more must still report a hang-up.
- * LIMIT: a reset that comes after the peer's FIN is noticed by the next send,
- * or once the program has read the end of the data, not before. */
-static bool wants_hangup(const struct vsock *vs)
-{
-	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && !vs->polled && !vs->refused &&
-	       vs->rx_bytes >= vs_rx_limit(vs);
-}
-
-void vs_cancel_rx(struct vsock *vs)
-{
-	chan_cancel(vs->th->ch, vs->handle,
-		    vs->rx_poll ? CHAN_OP_POLL : CHAN_OP_RECV);
-	vs->rx = SLOT_CANCELLING;
-}
-
-/* Mostly it is: a stream waits, and is wanted. */
-static bool rx_is_right(const struct vsock *vs)
-{
-	return vs->rx == SLOT_ARMED && !vs->rx_poll && !vs->unusual &&
-	       !vs->eof && !vs->bulk && vs->depth != DEPTH_GIVEN &&
-	       vs->rx_bytes < vs->limits.receive && !is_childs(vs);
-}
-
-static void update_rx(struct vsock *vs)
-{
-	bool recv, poll;
-
-	if (likely(rx_is_right(vs)))
-		return;
-	recv = wants_recv(vs);
-	poll = wants_hangup(vs);
-	if (vs->rx == SLOT_CANCELLING)
-		return;		/* its end is on the way and decides then */
-	if (vs->rx == SLOT_ARMED) {
-		if (vs->rx_poll ? !poll : !recv || (vs->rx_stream && vs->bulk))
-			vs_cancel_rx(vs);
-		return;		/* what waits is what is wanted */
-	}
-	if (poll && vs->bulk && !vs->th->turning) {
-		touch_later(vs);	/* it is about to be read, mostly */
-	} else if (poll) {
-		chan_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
-			  false);
-		vs->rx_poll = true;
-		vs->rx = SLOT_ARMED;
-	} else if (recv) {
-		vs->rx_poll = false;
-		vs->rx_stream = vs->outlived && !vs->bulk;
-		if (vs->rx_stream)
-			chan_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
-		else
-			chan_recv(vs->th->ch, vs->handle, vs_file(vs));
-		vs->rx = SLOT_ARMED;
-	}
-}
 
 /* shutdown(2) of what was queued behind output; the ring's own SHUTDOWN
  * always goes to a worker thread. */
@@ -251,7 +179,7 @@ static void update_close(struct vsock *vs)
 	struct thread *th = vs->th;
 
 	if (vs->rx == SLOT_ARMED)
-		vs_cancel_rx(vs);
+		rx_cancel(vs);
 	if (vs->tx_bytes && vs->fin == SLOT_IDLE && vs->tx == SLOT_IDLE &&
 	    vs->rx == SLOT_CANCELLING) {
 		tx_arm(vs, fin_may_ride(vs));
@@ -302,7 +230,7 @@ static void bury(struct vsock *vs)
 		listener_stop(vs);
 	vs->refs = 0;
 	if (vs->rx == SLOT_ARMED)
-		vs_cancel_rx(vs);
+		rx_cancel(vs);
 	if (vs->tx == SLOT_ARMED && vs->tx_poll) {
 		chan_cancel(vs->th->ch, vs->handle, CHAN_OP_ROOM);
 		vs->tx = SLOT_CANCELLING;
@@ -353,7 +281,7 @@ void vs_update(struct vsock *vs)
 			vs_give_start(vs, STAT_handover_eof);
 		if (vs->giving && vs != vs->th->busy && vs_give_step(vs))
 			return;
-		update_rx(vs);
+		rx_update(vs);
 		update_tx(vs);
 		break;
 	case VS_CLOSING:
@@ -372,61 +300,7 @@ void vs_update(struct vsock *vs)
 	view_sock(vs);
 }
 
-void vs_quiesce_rx(struct vsock *vs)
-{
-	if (vs->rx == SLOT_ARMED)
-		vs_cancel_rx(vs);
-	while (vs->rx != SLOT_IDLE) {
-		if (shim_shared)
-			listener_hold_all(vs->th);
-		chan_flush_reap(vs->th->ch);
-		thread_dispatch(vs->th);
-	}
-}
-
 /* --- up -------------------------------------------------------------- */
-
-static void recv_done(struct vsock *vs, const struct chan_event *ev)
-{
-	if (!ev->more)
-		vs->rx = SLOT_IDLE;
-	/* Also when a FIN follows (tcp_inq_hint()). A buffer that was not
-	 * filled and yet more: the program must be told of it together. */
-	vs->rx_more = ev->nonempty;
-	if (ev->nonempty && !ev->more && ev->result < CHAN_BUFFER_SIZE)
-		vs->th->look_again = true;
-	if (ev->result > 0) {
-		if (vs->bulk && ev->result < CHAN_BUFFER_SIZE)
-			vs->bulk--;
-		if (vs->life == VS_OPEN)
-			rx_arrived(vs, ev);
-		else
-			thread_put_buffer(vs->th, ev->buffer);
-		if (vs->life == VS_CLOSING && !vs->shared)
-			vs->rst_close = true;
-		return;
-	}
-	if (ev->data)
-		thread_put_buffer(vs->th, ev->buffer);
-	switch (ev->result) {
-	case 0:
-		vs->eof = true;
-		vs->in_edge += !vs->refused;	/* told as a hang-up */
-		break;
-	case -ENOBUFS:
-		/* Back-pressure, not an error: again when buffers are back. */
-		vs->rx_more = true;
-		if (vs->life == VS_OPEN)
-			touch_later(vs);
-		break;
-	case -ECANCELED:
-	case -EINTR:
-	case -EAGAIN:
-		break;
-	default:
-		rx_failed(vs, -ev->result);
-	}
-}
 
 static void room_done(struct vsock *vs)
 {
@@ -435,18 +309,6 @@ static void room_done(struct vsock *vs)
 	vs->kernel_full = false;
 	if (vs->no_space) {
 		vs->no_space = false;
-		vs->out_edge++;
-	}
-}
-
-static void poll_done(struct vsock *vs, const struct chan_event *ev)
-{
-	vs->rx_poll = false;
-	vs->rx = SLOT_IDLE;
-	if (ev->result > 0) {
-		vs->polled |= ready_pack((uint32_t)ev->result);
-		vs->kernel_err = ev->result & EPOLLERR;
-		vs->in_edge++;
 		vs->out_edge++;
 	}
 }
@@ -498,13 +360,13 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev)
 	}
 	switch (ev->op) {
 	case CHAN_OP_RECV:
-		recv_done(vs, ev);
+		rx_done(vs, ev);
 		break;
 	case CHAN_OP_SEND:
 		send_done(vs, ev->result);
 		break;
 	case CHAN_OP_POLL:
-		poll_done(vs, ev);
+		rx_polled(vs, ev);
 		break;
 	case CHAN_OP_ROOM:
 		room_done(vs);

@@ -33,15 +33,6 @@ static inline bool vs_is_left(const struct vsock *vs)
 	       vs->depth != DEPTH_LW;
 }
 
-/* Queued bytes at which reading ahead ends. Bulk is only announced by what is
- * read ahead: the rest goes straight to the program. */
-static inline uint32_t vs_rx_limit(const struct vsock *vs)
-{
-	uint32_t limit = vs->bulk ? 1 : vs->limits.receive;
-
-	return limit > vs->lowat ? limit : vs->lowat;
-}
-
 /* A socket for number *fd*, driven by *th*; NULL without memory. */
 struct vsock *vs_new(struct thread *th, enum vs_life life,
 		     enum vs_depth depth, int fd);
@@ -49,6 +40,9 @@ void vs_set_life(struct vsock *vs, enum vs_life life);
 
 /* Its wants may have changed: look at it before the next flush. */
 void vs_touch(struct vsock *vs);
+
+/* The same, before the thread sleeps. */
+void vs_touch_later(struct vsock *vs);
 
 /* Down: compares what is wanted with what is armed. */
 void vs_update(struct vsock *vs);
@@ -58,9 +52,6 @@ void vs_complete(struct vsock *vs, const struct chan_event *ev);
 
 /* The shutdown() that waited for the output before it. */
 void vs_finish_shutdown(struct vsock *vs);
-
-/* Queues the end of an armed receive. */
-void vs_cancel_rx(struct vsock *vs);
 
 /* The program closed its last number. */
 void vs_close(struct vsock *vs);
@@ -79,9 +70,5 @@ int vs_ask_error(struct vsock *vs);
  * can still be read. The second asks whether it has ended. */
 void vs_refuse(struct vsock *vs);
 void vs_note_error(struct vsock *vs);
-
-/* Everything that the kernel has is ours, nothing is in flight: waits for
- * the recv request to end. Only for the owner's thread. */
-void vs_quiesce_rx(struct vsock *vs);
 
 #endif

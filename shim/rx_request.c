@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* See rx_request.h. */
+#include <errno.h>
+
+#include "epset.h"
+#include "listener.h"
+#include "ready.h"
+#include "rx.h"
+#include "rx_request.h"
+#include "thread.h"
+#include "vsock.h"
+
+/* --- down ------------------------------------------------------------ */
+
+/* A child has it too, and this process has not shown since that it goes on
+ * with it: what comes may be for the child. */
+static bool is_childs(const struct vsock *vs)
+{
+	return unlikely(vs->shared) && vs->th->forked;
+}
+
+/* Is a receive wanted? While the program reads on, and its queue is short. */
+static bool wants_recv(const struct vsock *vs)
+{
+	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
+	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < rx_limit(vs) &&
+	       !is_childs(vs);
+}
+
+/* A connection that is not read any more must still report a hang-up.
+ * LIMIT: a reset that comes after the peer's FIN is noticed by the next send,
+ * or once the program has read the end of the data, not before. */
+static bool wants_hangup(const struct vsock *vs)
+{
+	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
+	       vs->depth != DEPTH_GIVEN && !vs->polled && !vs->refused &&
+	       vs->rx_bytes >= rx_limit(vs);
+}
+
+void rx_cancel(struct vsock *vs)
+{
+	chan_cancel(vs->th->ch, vs->handle,
+		    vs->rx_poll ? CHAN_OP_POLL : CHAN_OP_RECV);
+	vs->rx = SLOT_CANCELLING;
+}
+
+/* Mostly it is: a stream waits, and is wanted. */
+static bool rx_is_right(const struct vsock *vs)
+{
+	return vs->rx == SLOT_ARMED && !vs->rx_poll && !vs->unusual &&
+	       !vs->eof && !vs->bulk && vs->depth != DEPTH_GIVEN &&
+	       vs->rx_bytes < vs->limits.receive && !is_childs(vs);
+}
+
+void rx_update(struct vsock *vs)
+{
+	bool recv, poll;
+
+	if (likely(rx_is_right(vs)))
+		return;
+	recv = wants_recv(vs);
+	poll = wants_hangup(vs);
+	if (vs->rx == SLOT_CANCELLING)
+		return;		/* its end is on the way and decides then */
+	if (vs->rx == SLOT_ARMED) {
+		if (vs->rx_poll ? !poll : !recv || (vs->rx_stream && vs->bulk))
+			rx_cancel(vs);
+		return;		/* what waits is what is wanted */
+	}
+	if (poll && vs->bulk && !vs->th->turning) {
+		vs_touch_later(vs);	/* it is about to be read, mostly */
+	} else if (poll) {
+		chan_poll(vs->th->ch, vs->handle, vs_file(vs), EPOLLRDHUP,
+			  false);
+		vs->rx_poll = true;
+		vs->rx = SLOT_ARMED;
+	} else if (recv) {
+		vs->rx_poll = false;
+		vs->rx_stream = vs->outlived && !vs->bulk;
+		if (vs->rx_stream)
+			chan_recv_stream(vs->th->ch, vs->handle, vs_file(vs));
+		else
+			chan_recv(vs->th->ch, vs->handle, vs_file(vs));
+		vs->rx = SLOT_ARMED;
+	}
+}
+
+void rx_quiesce(struct vsock *vs)
+{
+	if (vs->rx == SLOT_ARMED)
+		rx_cancel(vs);
+	while (vs->rx != SLOT_IDLE) {
+		if (shim_shared)
+			listener_hold_all(vs->th);
+		chan_flush_reap(vs->th->ch);
+		thread_dispatch(vs->th);
+	}
+}
+
+/* --- up -------------------------------------------------------------- */
+
+void rx_done(struct vsock *vs, const struct chan_event *ev)
+{
+	if (!ev->more)
+		vs->rx = SLOT_IDLE;
+	/* Also when a FIN follows (tcp_inq_hint()). A buffer that was not
+	 * filled and yet more: the program must be told of it together. */
+	vs->rx_more = ev->nonempty;
+	if (ev->nonempty && !ev->more && ev->result < CHAN_BUFFER_SIZE)
+		vs->th->look_again = true;
+	if (ev->result > 0) {
+		if (vs->bulk && ev->result < CHAN_BUFFER_SIZE)
+			vs->bulk--;
+		if (vs->life == VS_OPEN)
+			rx_arrived(vs, ev);
+		else
+			thread_put_buffer(vs->th, ev->buffer);
+		if (vs->life == VS_CLOSING && !vs->shared)
+			vs->rst_close = true;
+		return;
+	}
+	if (ev->data)
+		thread_put_buffer(vs->th, ev->buffer);
+	switch (ev->result) {
+	case 0:
+		vs->eof = true;
+		vs->in_edge += !vs->refused;	/* told as a hang-up */
+		break;
+	case -ENOBUFS:
+		/* Back-pressure, not an error: again when buffers are back. */
+		vs->rx_more = true;
+		if (vs->life == VS_OPEN)
+			vs_touch_later(vs);
+		break;
+	case -ECANCELED:
+	case -EINTR:
+	case -EAGAIN:
+		break;
+	default:
+		rx_failed(vs, -ev->result);
+	}
+}
+
+void rx_polled(struct vsock *vs, const struct chan_event *ev)
+{
+	vs->rx_poll = false;
+	vs->rx = SLOT_IDLE;
+	if (ev->result > 0) {
+		vs->polled |= ready_pack((uint32_t)ev->result);
+		vs->kernel_err = ev->result & EPOLLERR;
+		vs->in_edge++;
+		vs->out_edge++;
+	}
+}

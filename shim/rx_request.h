@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The receive request of a socket: what is wanted, armed, and has ended.
+ *
+ * Owns: vs->rx, rx_poll, rx_stream, rx_more, bulk. Invariant: one request is in
+ * flight: a receive, a stream of them, or, when what is queued is enough, a
+ * poll for the peer's end.
+ * Called by: vsock, rx, handover and others who need it ended. The socket's
+ * lock is held.
+ */
+#ifndef SHIM_RX_REQUEST_H
+#define SHIM_RX_REQUEST_H
+
+#include "shim.h"
+
+/* Queued bytes at which reading ahead ends. Bulk is only announced by what is
+ * read ahead: the rest goes straight to the program. */
+static inline uint32_t rx_limit(const struct vsock *vs)
+{
+	uint32_t limit = vs->bulk ? 1 : vs->limits.receive;
+
+	return limit > vs->lowat ? limit : vs->lowat;
+}
+
+/* Down: compares what is wanted with what is armed. */
+void rx_update(struct vsock *vs);
+
+/* Up: a receive, or the poll, has completed. */
+void rx_done(struct vsock *vs, const struct chan_event *ev);
+void rx_polled(struct vsock *vs, const struct chan_event *ev);
+
+/* Queues the end of an armed receive. */
+void rx_cancel(struct vsock *vs);
+
+/* Everything that the kernel has is ours, nothing is in flight: waits for
+ * the recv request to end. Only for the owner's thread. */
+void rx_quiesce(struct vsock *vs);
+
+#endif
