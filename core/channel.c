@@ -181,7 +181,7 @@ void chan_recv_bytes(struct mp_channel *ch, uint32_t handle,
 {
 	need_room(ch, 1);
 	ring_recv_bytes(ch->ring, cookie_of(ch, handle, CHAN_OP_RECV), f, buf,
-			len);
+			len, 0);
 }
 
 void chan_read(struct mp_channel *ch, uint32_t handle, struct chan_file f,
@@ -432,6 +432,15 @@ int chan_call_recv(struct mp_channel *ch, struct chan_file f,
 	uint64_t cookie = call_cookie(ch);
 
 	ring_recv_into(ch->ring, cookie, f, msg, flags | MSG_DONTWAIT);
+	return finish_call(ch, cookie);
+}
+
+int chan_call_recv_bytes(struct mp_channel *ch, struct chan_file f, void *buf,
+			 size_t len, int flags)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_recv_bytes(ch->ring, cookie, f, buf, len, flags | MSG_DONTWAIT);
 	return finish_call(ch, cookie);
 }
 

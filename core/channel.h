@@ -151,6 +151,8 @@ int chan_call_send(struct mp_channel *ch, struct chan_file f,
 		   const struct msghdr *msg, int flags);
 int chan_call_recv(struct mp_channel *ch, struct chan_file f,
 		   struct msghdr *msg, int flags);
+int chan_call_recv_bytes(struct mp_channel *ch, struct chan_file f, void *buf,
+			 size_t len, int flags);
 int chan_call_getsockopt(struct mp_channel *ch, struct chan_file f, int name,
 			 void *val, int len);
 int chan_call_inq(struct mp_channel *ch, struct chan_file f);

@@ -269,9 +269,12 @@ static struct io_uring_sqe *bytes_sqe(struct ring *r, uint64_t cookie, int op,
 }
 
 void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
-		     void *buf, size_t len)
+		     void *buf, size_t len, int flags)
 {
-	bytes_sqe(r, cookie, IORING_OP_RECV, f, buf, len, 0);
+	struct io_uring_sqe *sqe = bytes_sqe(r, cookie, IORING_OP_RECV, f, buf,
+					     len, 0);
+
+	sqe->msg_flags = (uint32_t)flags;
 }
 
 void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,

@@ -89,7 +89,7 @@ void ring_recv(struct ring *r, uint64_t cookie, struct chan_file f,
 void ring_recv_into(struct ring *r, uint64_t cookie, struct chan_file f,
 		    struct msghdr *msg, int flags);
 void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
-		     void *buf, size_t len);
+		     void *buf, size_t len, int flags);
 /* At the file's own position. */
 void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,
 	       size_t len);

@@ -23,7 +23,8 @@ static bool is_usual(const struct vsock *vs)
 uint32_t vs_ready(const struct vsock *vs)
 {
 	bool ended = vs->reset || vs->refused;
-	bool rd_shut = vs->eof || vs->shut_rd || ended;
+	bool rd_shut = vs->eof || vs->shut_rd || ended ||
+		       ready_unpack(vs->polled) & EPOLLRDHUP;
 	bool wr_shut = vs->shut_wr || ended;
 	uint32_t mask = 0;
 

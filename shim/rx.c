@@ -16,7 +16,8 @@ struct rx_piece {
 	struct rx_piece *next;
 	char *data;
 	uint32_t len;
-	int32_t buffer;		/* lent buffer, or -1: data is a chunk */
+	int32_t buffer;		/* lent buffer, or -1: data is in a chunk */
+	bool big;		/* ... of the big ones */
 	void *chunk;
 };
 
@@ -29,7 +30,8 @@ static void free_piece(struct vsock *vs, struct rx_piece *piece)
 	if (piece->buffer >= 0 && th->ch)
 		thread_put_buffer(th, (unsigned int)piece->buffer);
 	if (piece->chunk)
-		pool_put(&th->chunks_pool, piece->chunk);
+		pool_put(piece->big ? &th->big_chunks_pool : &th->chunks_pool,
+			 piece->chunk);
 	pool_put(&th->pieces_pool, piece);
 }
 
@@ -60,6 +62,16 @@ static void copy_out(struct vsock *vs, struct rx_piece *piece)
 	stat_inc(STAT_copied_out);
 }
 
+static void append(struct vsock *vs, struct rx_piece *piece)
+{
+	if (vs->rx_head)
+		vs->rx_tail->next = piece;
+	else
+		vs->rx_head = piece;
+	vs->rx_tail = piece;
+	vs->rx_bytes += piece->len;
+}
+
 void rx_arrived(struct vsock *vs, const struct chan_event *ev)
 {
 	struct rx_piece *piece = pool_get(&vs->th->pieces_pool);
@@ -76,12 +88,7 @@ void rx_arrived(struct vsock *vs, const struct chan_event *ev)
 		.len = (uint32_t)ev->result,
 		.buffer = (int32_t)ev->buffer,
 	};
-	if (vs->rx_head)
-		vs->rx_tail->next = piece;
-	else
-		vs->rx_head = piece;
-	vs->rx_tail = piece;
-	vs->rx_bytes += piece->len;
+	append(vs, piece);
 	vs->in_edge += vs->rx_bytes >= vs->lowat;
 	stat_add(STAT_received, piece->len);
 	if (chan_buffers_low(vs->th->ch))
@@ -155,6 +162,23 @@ static size_t total(const struct iovec *iov, size_t count)
 	return sum;
 }
 
+/* A call that may bring so much takes its time: what others wait for does not
+ * wait for that, too. */
+#define LONG_CALL 65536
+
+static int call_recv(struct vsock *vs, struct msghdr *msg, size_t len,
+		     int flags)
+{
+	struct mp_channel *ch = vs->th->ch;
+
+	if (len >= LONG_CALL)
+		thread_queue_others(vs->th, vs);
+	if (msg->msg_iovlen == 1)
+		return chan_call_recv_bytes(ch, vs_file(vs),
+					    msg->msg_iov->iov_base, len, flags);
+	return chan_call_recv(ch, vs_file(vs), msg, flags);
+}
+
 /* Straight from the kernel into the program's memory, from *skip* bytes on.
  * Only while no receive request waits. */
 static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
@@ -162,7 +186,7 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 {
 	struct iovec part[16];
 	struct msghdr msg = { .msg_iov = part };
-	size_t i;
+	size_t i, len = 0;
 	int ret;
 
 	for (i = 0; i < count && msg.msg_iovlen < 16; i++) {
@@ -174,11 +198,12 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 		}
 		part[msg.msg_iovlen].iov_base = (char *)iov[i].iov_base + skip;
 		part[msg.msg_iovlen++].iov_len = n - skip;
+		len += n - skip;
 		skip = 0;
 	}
 	flags &= MSG_PEEK | MSG_TRUNC;
 	if (vs_mine(vs) && vs->depth != DEPTH_GIVEN)
-		ret = chan_call_recv(vs->th->ch, vs_file(vs), &msg, flags);
+		ret = call_recv(vs, &msg, len, flags);
 	else
 		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
 				     flags | MSG_DONTWAIT);
@@ -264,6 +289,81 @@ ssize_t rx_before_error(struct vsock *vs, const struct iovec *iov, size_t count,
 	return -vs_take_error(vs);
 }
 
+/* A stream that is read in small parts comes through memory of ours, much at
+ * once: to copy it once more, in the cache, costs less than a call for each. */
+#define SMALL_PARTS 32768
+#define REFILL_SIZE 65536
+
+static bool may_refill(const struct vsock *vs)
+{
+	return vs->bulk && may_read_directly(vs) && !vs->shared &&
+	       vs->lowat == 1 && vs->limits.receive >= REFILL_SIZE &&
+	       vs->rx_bytes <= CHAN_BUFFER_SIZE;
+}
+
+/* Behind what is queued: what recv(2) says. *full*: there may be more. */
+static ssize_t refill(struct vsock *vs, bool *full)
+{
+	struct thread *th = vs->th;
+	struct rx_piece *piece = pool_get(&th->pieces_pool);
+	char *chunk = piece ? pool_get(&th->big_chunks_pool) : NULL;
+	struct iovec iov = { chunk, REFILL_SIZE - vs->rx_bytes };
+	ssize_t ret = chunk ? take_direct(vs, &iov, 1, 0, 0) : -ENOMEM;
+
+	*full = ret == (ssize_t)iov.iov_len;
+	if (ret > 0) {
+		*piece = (struct rx_piece){
+			.data = chunk, .len = (uint32_t)ret, .buffer = -1,
+			.chunk = chunk, .big = true,
+		};
+		append(vs, piece);
+		vs->rx_more = *full;
+		/* Not so much any more? */
+		vs->bulk -= ret < 2 * CHAN_BUFFER_SIZE;
+		return ret;
+	}
+	if (chunk)
+		pool_put(&th->big_chunks_pool, chunk);
+	if (piece)
+		pool_put(&th->pieces_pool, piece);
+	return ret;
+}
+
+/* Some of what was refilled may have come since the last event, and the program
+ * leaves it for now: that is told. */
+static void tell_refilled(struct vsock *vs)
+{
+	vs->in_edge++;
+	ep_notify(vs);
+}
+
+/* What the kernel has, from *skip* bytes on, the way that suits. */
+static ssize_t take_kernel(struct vsock *vs, const struct iovec *iov,
+			   size_t count, size_t skip, int flags)
+{
+	struct iovec rest;
+	ssize_t ret = -ENOMEM;
+	size_t got;
+	bool full;
+
+	vs->parts = count == 1 && iov->iov_len && iov->iov_len < SMALL_PARTS &&
+		    !(flags & (MSG_PEEK | MSG_TRUNC)) && may_refill(vs) &&
+		    !user_bad(iov->iov_base, iov->iov_len);
+	if (vs->parts)
+		ret = refill(vs, &full);
+	if (ret == -ENOMEM)
+		return take_direct(vs, iov, count, skip, flags);
+	if (ret <= 0)
+		return ret;
+	rest.iov_base = (char *)iov->iov_base + skip;
+	rest.iov_len = iov->iov_len - skip;
+	got = copy_queue(vs, &rest, 1, 0);
+	consume(vs, got);
+	if (vs->rx_bytes)
+		tell_refilled(vs);
+	return (ssize_t)got;
+}
+
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
@@ -282,7 +382,7 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 	if (!may_read_directly(vs) && !may_read_for_owner(vs))
 		return vs->rx_bytes || vs->eof || vs->err || vs->reset ?
 			       rx_take(vs, iov, count, flags) : -EAGAIN;
-	ret = take_direct(vs, iov, count, 0, flags);
+	ret = take_kernel(vs, iov, count, 0, flags);
 	vs->eof_taken = vs->eof;
 	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
 		rx_failed(vs, (int)-ret);
@@ -296,7 +396,7 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 static size_t take_more(struct vsock *vs, const struct iovec *iov,
 			size_t count, size_t skip, int flags)
 {
-	ssize_t more = take_direct(vs, iov, count, skip, flags);
+	ssize_t more = take_kernel(vs, iov, count, skip, flags);
 
 	if (more > 0)
 		return (size_t)more;
@@ -327,7 +427,8 @@ static bool may_go_on(const struct vsock *vs, bool frozen)
 }
 
 /* A program that asks for so much, and a buffer was full: the next bytes are
- * better received into its own memory than through many small buffers. */
+ * better received into its own memory than through many small buffers. One that
+ * asks for less, but not for little, has a stream when so much has come. */
 #define BULK_MIN 16384
 
 /* So many smaller receives end it: requests are small again. */
@@ -335,7 +436,9 @@ static bool may_go_on(const struct vsock *vs, bool frozen)
 
 static void note_bulk(struct vsock *vs, size_t want)
 {
-	if (want < BULK_MIN || vs->rx_bytes < CHAN_BUFFER_SIZE)
+	uint32_t enough = want < BULK_MIN ? BULK_MIN : CHAN_BUFFER_SIZE;
+
+	if (want < CHAN_BUFFER_SIZE || vs->rx_bytes < enough)
 		return;
 	vs->bulk = BULK_PATIENCE;
 }
@@ -436,12 +539,20 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
  * collects lets a receive go on that waits (DEFER_TASKRUN). */
 int rx_readable(struct vsock *vs)
 {
+	bool full;
 	int n = 0;
 
 	if (((vs->eof || vs->reset) && vs->depth != DEPTH_GIVEN) ||
 	    (!vs_mine(vs) && !owner_is_frozen(vs) &&
 	     vs->depth != DEPTH_GIVEN))
 		return (int)vs->rx_bytes;
+	/* It is about to be read in parts, and how much there is is known when
+	 * it is here. */
+	if (vs->parts && may_refill(vs) && refill(vs, &full) > 0) {
+		tell_refilled(vs);
+		if (!full)
+			return (int)vs->rx_bytes;
+	}
 	if (vs->depth != DEPTH_LW)
 		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
 	else

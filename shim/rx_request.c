@@ -19,12 +19,20 @@ static bool is_childs(const struct vsock *vs)
 	return unlikely(vs->shared) && vs->th->forked;
 }
 
-/* Is a receive wanted? While the program reads on, and its queue is short. */
-static bool wants_recv(const struct vsock *vs)
+/* Is a receive wanted? While the program reads on, and its queue is shorter
+ * than *limit*. */
+static bool wants_recv(const struct vsock *vs, uint32_t limit)
 {
 	return vs->life == VS_OPEN && !vs->eof && !vs->reset && !vs->giving &&
-	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < rx_limit(vs) &&
+	       vs->depth != DEPTH_GIVEN && vs->rx_bytes < limit &&
 	       !is_childs(vs);
+}
+
+/* A program that sleeps with unread bulk is to be told of each arrival. */
+static uint32_t limit_now(const struct vsock *vs)
+{
+	return vs->bulk && vs->th->turning && ep_waits_edge(vs) ?
+		       rx_full_limit(vs) : rx_limit(vs);
 }
 
 /* A connection that is not read any more must still report a hang-up.
@@ -52,18 +60,25 @@ static bool rx_is_right(const struct vsock *vs)
 	       vs->rx_bytes < vs->limits.receive && !is_childs(vs);
 }
 
+/* One that waits: bulk has no stream. */
+static bool keeps_recv(const struct vsock *vs)
+{
+	return wants_recv(vs, rx_full_limit(vs)) &&
+	       !(vs->rx_stream && vs->bulk);
+}
+
 void rx_update(struct vsock *vs)
 {
 	bool recv, poll;
 
 	if (likely(rx_is_right(vs)))
 		return;
-	recv = wants_recv(vs);
-	poll = wants_hangup(vs);
+	recv = wants_recv(vs, limit_now(vs));
+	poll = !recv && wants_hangup(vs);
 	if (vs->rx == SLOT_CANCELLING)
 		return;		/* its end is on the way and decides then */
 	if (vs->rx == SLOT_ARMED) {
-		if (vs->rx_poll ? !poll : !recv || (vs->rx_stream && vs->bulk))
+		if (vs->rx_poll ? !poll : !keeps_recv(vs))
 			rx_cancel(vs);
 		return;		/* what waits is what is wanted */
 	}
@@ -99,6 +114,14 @@ void rx_quiesce(struct vsock *vs)
 
 /* --- up -------------------------------------------------------------- */
 
+/* What takes its place may find something at once, and a wait of no time is to
+ * tell it. */
+static void make_way(struct vsock *vs)
+{
+	if (vs->life == VS_OPEN && !vs->giving)
+		vs->th->look_again = true;
+}
+
 void rx_done(struct vsock *vs, const struct chan_event *ev)
 {
 	if (!ev->more)
@@ -133,6 +156,8 @@ void rx_done(struct vsock *vs, const struct chan_event *ev)
 			vs_touch_later(vs);
 		break;
 	case -ECANCELED:
+		make_way(vs);
+		break;
 	case -EINTR:
 	case -EAGAIN:
 		break;
@@ -150,5 +175,7 @@ void rx_polled(struct vsock *vs, const struct chan_event *ev)
 		vs->kernel_err = ev->result & EPOLLERR;
 		vs->in_edge++;
 		vs->out_edge++;
+	} else if (ev->result == -ECANCELED) {
+		make_way(vs);
 	}
 }

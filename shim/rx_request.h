@@ -13,13 +13,17 @@
 
 #include "shim.h"
 
-/* Queued bytes at which reading ahead ends. Bulk is only announced by what is
- * read ahead: the rest goes straight to the program. */
+/* Queued bytes at which reading ahead ends. */
+static inline uint32_t rx_full_limit(const struct vsock *vs)
+{
+	return vs->limits.receive > vs->lowat ? vs->limits.receive : vs->lowat;
+}
+
+/* Bulk is only announced by what is read ahead: the rest comes when the program
+ * asks for it. */
 static inline uint32_t rx_limit(const struct vsock *vs)
 {
-	uint32_t limit = vs->bulk ? 1 : vs->limits.receive;
-
-	return limit > vs->lowat ? limit : vs->lowat;
+	return vs->bulk ? vs->lowat : rx_full_limit(vs);
 }
 
 /* Down: compares what is wanted with what is armed. */

@@ -109,6 +109,7 @@ struct vsock {
 	bool outlived;			/* it lived for more than a request */
 	bool later;			/* linked in th->later */
 	uint8_t bulk;			/* bulk till so many small receives */
+	bool parts;			/* ... and it is read in small parts */
 
 	union {
 		struct {

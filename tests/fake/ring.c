@@ -214,9 +214,9 @@ static struct fake_req *queue_bytes(struct ring *r, uint64_t cookie,
 }
 
 void ring_recv_bytes(struct ring *r, uint64_t cookie, struct chan_file f,
-		     void *buf, size_t len)
+		     void *buf, size_t len, int flags)
 {
-	queue_bytes(r, cookie, FAKE_RECV_INTO, f, buf, len);
+	queue_bytes(r, cookie, FAKE_RECV_INTO, f, buf, len)->flags = flags;
 }
 
 void ring_read(struct ring *r, uint64_t cookie, struct chan_file f, void *buf,

@@ -20,6 +20,7 @@
 #include "../../shim/init.h"
 #include "../../shim/ready.h"
 #include "../../shim/rx.h"
+#include "../../shim/rx_request.h"
 #include "../../shim/thread.h"
 #include "../../shim/tx.h"
 #include "../../shim/vsock.h"
@@ -164,7 +165,9 @@ static void check_ready(const struct conn *c)
 	uint32_t ready = vs_ready(c->vs);
 
 	CHECK(!!(ready & EPOLLIN) == (c->vs->rx_bytes || c->vs->eof ||
-				      c->vs->reset || c->vs->refused));
+				      c->vs->reset || c->vs->refused ||
+				      ready_unpack(c->vs->polled) &
+					      EPOLLRDHUP));
 	CHECK(c->vs->rx_bytes <= c->delivered - c->read);
 	CHECK(c->vs->tx_bytes <= opts.sndbuf);
 }
@@ -260,7 +263,7 @@ static void check_wakeups(void)
 				    (c->vs->eof && !c->told_eof)))
 			CHECK(c->vs->in_edge != c->told_in);
 		CHECK(c->broken || !c->arrived_left ||
-		      c->vs->rx_bytes >= vs_rx_limit(c->vs) ||
+		      c->vs->rx_bytes >= rx_limit(c->vs) ||
 		      fake_free_buffers() == 0);
 		if (!c->waits_out || c->broken)
 			continue;
