@@ -534,6 +534,15 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	return (ssize_t)got;
 }
 
+/* Can the kernel be asked? Not for what has ended; but a side that was shut by
+ * the program goes on receiving, without us. */
+static bool shows_all(struct vsock *vs)
+{
+	if (unlikely(vs->shut_rd))
+		return vs->depth != DEPTH_LW;
+	return !vs->eof && !vs->reset && (vs_mine(vs) || owner_is_frozen(vs));
+}
+
 /* Completions that are in memory are counted here, what they have not brought
  * by the kernel: nothing moves between the two looks, as only an enter that
  * collects lets a receive go on that waits (DEFER_TASKRUN). */
@@ -542,9 +551,7 @@ int rx_readable(struct vsock *vs)
 	bool full;
 	int n = 0;
 
-	if (((vs->eof || vs->reset) && vs->depth != DEPTH_GIVEN) ||
-	    (!vs_mine(vs) && !owner_is_frozen(vs) &&
-	     vs->depth != DEPTH_GIVEN))
+	if (vs->depth != DEPTH_GIVEN && !shows_all(vs))
 		return (int)vs->rx_bytes;
 	/* It is about to be read in parts, and how much there is is known when
 	 * it is here. */
