@@ -230,6 +230,7 @@ struct thread {
 	struct list listeners;	/* listener.node */
 	struct list loose;
 	uint32_t turns;		/* counts its waits, from 1 */
+	uint32_t found;		/* counts completions */
 	uint32_t served;	/* futex: counts what others asked for */
 	unsigned int askers;	/* threads that wait for that */
 	unsigned int held;	/* accepted connections that are open */

@@ -146,6 +146,46 @@ static void t_toggle(struct fix *f)
 	}
 }
 
+/* It is told at once, by the first wait. */
+static void told(struct fix *f, int fd)
+{
+	long long start = tap_now_ms();
+	struct epoll_event ev;
+
+	CHECK_EQ(epoll_wait(f->ep, &ev, 1, WAIT_MS), 1);
+	CHECK_EQ(ev.data.fd, fd);
+	CHECK(tap_now_ms() - start < WAIT_MS / 2);
+}
+
+/* What came just before, for others. */
+static void t_others(struct fix *f)
+{
+	int ends[2];
+	char byte;
+
+	MUST(pipe(ends));
+	set_add(f->ep, ends[0], EPOLLIN);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EV(set_next(f->ep, f->fd, 0), 0);
+		if (i & 1)
+			MUST(write(ends[1], "x", 1));
+		else
+			peer_write(f->peer, "x", 1);
+		if (i & 2)
+			set_del(f->ep, f->lfd);
+		else
+			set_mod(f->ep, f->lfd, 0);
+		told(f, i & 1 ? ends[0] : f->fd);
+		CHECK_EQ(read(i & 1 ? ends[0] : f->fd, &byte, 1), 1);
+		if (i & 2)
+			set_add(f->ep, f->lfd, EPOLLIN);
+		else
+			set_mod(f->ep, f->lfd, EPOLLIN);
+	}
+	MUST(close(ends[0]));
+	MUST(close(ends[1]));
+}
+
 static const struct net_case cases[] = {
 	{ "clients that come while it is out", t_come_while_out,
 	  BOTH | NOCONN },
@@ -158,6 +198,7 @@ static const struct net_case cases[] = {
 	  BOTH | NOCONN },
 	{ "MOD to no interest and back", t_mod_zero, BOTH | NOCONN },
 	{ "DEL and ADD at every connection", t_toggle, BOTH | NOCONN },
+	{ "something has come for another when it leaves", t_others, BOTH },
 };
 
 NET_MAIN(cases)
