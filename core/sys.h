@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -187,6 +188,15 @@ static inline int sys_poll_now(int fd, short events)
 	long n = sys_call6(SYS_ppoll, (long)&p, 1, (long)&none, 0, 8, 0);
 
 	return n < 0 ? (int)n : n ? p.revents : 0;
+}
+
+/* Bytes that wait to be read (FIONREAD); 0 where there is no such count. */
+static inline int sys_unread(int fd)
+{
+	int n = 0;
+
+	sys_call3(SYS_ioctl, fd, FIONREAD, &n);
+	return n;
 }
 
 static inline int sys_prlimit(int what, const struct rlimit *set,

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* See entry.h. */
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "entry.h"
 #include "epset.h"
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
-#include "rx.h"
+#include "rx_queue.h"
 #include "rx_request.h"
 #include "tx.h"
 #include "vsock.h"
@@ -129,15 +128,14 @@ static void end_connection(const struct vsock *vs, int fd, bool unread)
 	static const struct sockaddr none = { .sa_family = AF_UNSPEC };
 	struct linger linger = { 0 };
 	socklen_t len = sizeof(linger);
-	int left = 0;
 
 	if (vs->shared || vs->listener)
 		return;
-	sys_call3(SYS_ioctl, fd, FIONREAD, &left);
 	sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len);
 	/* As tcp_close(): a reset when something was not read, or if it was
 	 * asked for. */
-	if (unread || left > 0 || (linger.l_onoff && !linger.l_linger))
+	if (unread || sys_unread(fd) > 0 ||
+	    (linger.l_onoff && !linger.l_linger))
 		sys_call3(SYS_connect, fd, &none, sizeof(none));
 	else
 		sys_shutdown(fd, SHUT_RDWR);

@@ -9,7 +9,6 @@
 #include "handover.h"
 #include "leftover.h"
 #include "listener.h"
-#include "rx.h"
 #include "rx_request.h"
 #include "thread.h"
 #include "tx.h"

@@ -14,7 +14,6 @@
 #include "listener.h"
 #include "partition_exec.h"
 #include "proc.h"
-#include "rx.h"
 #include "rx_request.h"
 #include "tx.h"
 #include "view.h"

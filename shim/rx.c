@@ -2,98 +2,14 @@
 /* See rx.h. */
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "epset.h"
 #include "rx.h"
+#include "rx_queue.h"
 #include "rx_request.h"
 #include "thread.h"
 #include "user.h"
 #include "vsock.h"
-
-/* Received bytes: in a lent buffer of the channel, or copied behind. */
-struct rx_piece {
-	struct rx_piece *next;
-	char *data;
-	uint32_t len;
-	int32_t buffer;		/* lent buffer, or -1: data is in a chunk */
-	bool big;		/* ... of the big ones */
-	void *chunk;
-};
-
-_Static_assert(sizeof(struct rx_piece) <= THREAD_PIECE_SIZE, "pool");
-
-static void free_piece(struct vsock *vs, struct rx_piece *piece)
-{
-	struct thread *th = vs->th;
-
-	if (piece->buffer >= 0 && th->ch)
-		thread_put_buffer(th, (unsigned int)piece->buffer);
-	if (piece->chunk)
-		pool_put(piece->big ? &th->big_chunks_pool : &th->chunks_pool,
-			 piece->chunk);
-	pool_put(&th->pieces_pool, piece);
-}
-
-void rx_free(struct vsock *vs)
-{
-	struct rx_piece *piece;
-
-	while ((piece = vs->rx_head)) {
-		vs->rx_head = piece->next;
-		free_piece(vs, piece);
-	}
-	vs->rx_tail = NULL;
-	vs->rx_bytes = 0;
-}
-
-/* Buffers are few and shared: sockets that are not read must not keep them
- * all. The copy is a page as well. */
-static void copy_out(struct vsock *vs, struct rx_piece *piece)
-{
-	char *chunk = pool_get(&vs->th->chunks_pool);
-
-	if (!chunk)
-		return;
-	memcpy(chunk, piece->data, piece->len);
-	piece->data = piece->chunk = chunk;
-	thread_put_buffer(vs->th, (unsigned int)piece->buffer);
-	piece->buffer = -1;
-	stat_inc(STAT_copied_out);
-}
-
-static void append(struct vsock *vs, struct rx_piece *piece)
-{
-	if (vs->rx_head)
-		vs->rx_tail->next = piece;
-	else
-		vs->rx_head = piece;
-	vs->rx_tail = piece;
-	vs->rx_bytes += piece->len;
-}
-
-void rx_arrived(struct vsock *vs, const struct chan_event *ev)
-{
-	struct rx_piece *piece = pool_get(&vs->th->pieces_pool);
-
-	/* Without 40 bytes of memory the connection can't go on correctly:
-	 * it fails as it would for a kernel without memory. */
-	if (!piece) {
-		thread_put_buffer(vs->th, ev->buffer);
-		rx_failed(vs, ENOBUFS);
-		return;
-	}
-	*piece = (struct rx_piece){
-		.data = ev->data,
-		.len = (uint32_t)ev->result,
-		.buffer = (int32_t)ev->buffer,
-	};
-	append(vs, piece);
-	vs->in_edge += vs->rx_bytes >= vs->lowat;
-	stat_add(STAT_received, piece->len);
-	if (chan_buffers_low(vs->th->ch))
-		copy_out(vs, piece);
-}
 
 void rx_failed(struct vsock *vs, int err)
 {
@@ -101,56 +17,6 @@ void rx_failed(struct vsock *vs, int err)
 	vs->reset = true;
 	vs->in_edge++;
 	vs->out_edge++;
-}
-
-/* Copies out of the queue. With *peek* it stays there. */
-static size_t copy_queue(struct vsock *vs, const struct iovec *iov,
-			 size_t count, int flags)
-{
-	struct rx_piece *piece = vs->rx_head;
-	uint32_t off = 0;
-	size_t done = 0, i;
-
-	for (i = 0; i < count; i++) {
-		size_t pos = 0;
-
-		while (piece && pos < iov[i].iov_len) {
-			size_t n = piece->len - off;
-
-			if (n > iov[i].iov_len - pos)
-				n = iov[i].iov_len - pos;
-			if (!(flags & MSG_TRUNC))
-				memcpy((char *)iov[i].iov_base + pos,
-				       piece->data + off, n);
-			pos += n;
-			done += n;
-			off += (uint32_t)n;
-			if (off == piece->len) {
-				piece = piece->next;
-				off = 0;
-			}
-		}
-	}
-	return done;
-}
-
-static void consume(struct vsock *vs, size_t len)
-{
-	vs->rx_bytes -= (uint32_t)len;
-	while (len) {
-		struct rx_piece *piece = vs->rx_head;
-
-		if (len < piece->len) {
-			piece->data += len;
-			piece->len -= (uint32_t)len;
-			return;
-		}
-		len -= piece->len;
-		vs->rx_head = piece->next;
-		if (!piece->next)
-			vs->rx_tail = NULL;
-		free_piece(vs, piece);
-	}
 }
 
 static size_t total(const struct iovec *iov, size_t count)
@@ -260,15 +126,32 @@ static bool may_read_directly(const struct vsock *vs)
 	       !vs->shut_rd && vs->depth != DEPTH_GIVEN;
 }
 
-/* Another thread's, which is outside its ring: a receive that waits there
- * does not run meanwhile, and what it brought before is in memory. */
+/* Does nothing take its bytes now? Another thread's, which is outside its ring:
+ * a receive that waits there does not run meanwhile, and what it brought before
+ * is in memory; or none waits. */
 static bool owner_is_frozen(struct vsock *vs)
 {
-	if (vs_mine(vs) || !vs->th->ch || vs->th->sleeping ||
-	    vs->depth == DEPTH_LW || vs->depth == DEPTH_GIVEN)
+	if (vs_mine(vs) || !vs->th->ch || vs->depth == DEPTH_LW ||
+	    vs->depth == DEPTH_GIVEN)
 		return false;
+	if (vs->th->sleeping)
+		return (vs->rx == SLOT_IDLE || vs->rx_poll) && !vs->eof &&
+		       !vs->reset && !vs->shut_rd;
 	thread_dispatch(vs->th);
 	return !vs->eof && !vs->reset && !vs->shut_rd;
+}
+
+/* There are bytes, and may be more of them in the kernel: also if reading ahead
+ * had stopped. */
+static bool for_owner(struct vsock *vs)
+{
+	bool stopped = vs->rx_bytes >= rx_limit(vs), frozen;
+
+	if (!vs->rx_more && !stopped)
+		return false;
+	frozen = owner_is_frozen(vs);
+	vs->rx_more |= frozen && stopped;
+	return frozen;
 }
 
 static bool may_read_for_owner(struct vsock *vs)
@@ -316,7 +199,7 @@ static ssize_t refill(struct vsock *vs, bool *full)
 			.data = chunk, .len = (uint32_t)ret, .buffer = -1,
 			.chunk = chunk, .big = true,
 		};
-		append(vs, piece);
+		rx_append(vs, piece);
 		vs->rx_more = *full;
 		/* Not so much any more? */
 		vs->bulk -= ret < 2 * CHAN_BUFFER_SIZE;
@@ -357,8 +240,8 @@ static ssize_t take_kernel(struct vsock *vs, const struct iovec *iov,
 		return ret;
 	rest.iov_base = (char *)iov->iov_base + skip;
 	rest.iov_len = iov->iov_len - skip;
-	got = copy_queue(vs, &rest, 1, 0);
-	consume(vs, got);
+	got = rx_copy(vs, &rest, 1, 0);
+	rx_consume(vs, got);
 	if (vs->rx_bytes)
 		tell_refilled(vs);
 	return (ssize_t)got;
@@ -483,20 +366,17 @@ static ssize_t take_whole(struct vsock *vs, void *to)
 	memcpy(to, piece->data, len);
 	vs->rx_head = vs->rx_tail = NULL;
 	vs->rx_bytes = 0;
-	free_piece(vs, piece);
+	rx_free_piece(vs, piece);
 	vs_touch(vs);
 	return len;
 }
 
-ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
-		int flags)
+static ssize_t take(struct vsock *vs, const struct iovec *iov, size_t count,
+		    int flags)
 {
-	size_t want, got;
+	size_t want = total(iov, count), got;
 	bool frozen = false;
 
-	if (likely(is_whole(vs, iov, count, flags)))
-		return take_whole(vs, iov->iov_base);
-	want = total(iov, count);
 	if (flags & MSG_PEEK && vs->rx_bytes < want)
 		gather(vs);
 	else if (!vs->rx_bytes && vs_mine(vs) && !vs->eof &&
@@ -504,9 +384,8 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 		pull(vs);
 	else if (likely(vs_mine(vs)))
 		reap_more(vs, want);
-	if (unlikely(!vs_mine(vs)) && vs->rx_bytes && vs->rx_bytes < want &&
-	    vs->rx_more)
-		frozen = owner_is_frozen(vs);
+	if (unlikely(!vs_mine(vs)) && vs->rx_bytes && vs->rx_bytes < want)
+		frozen = for_owner(vs);
 	if (!vs->rx_bytes)
 		return take_empty(vs, iov, count, flags);
 	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
@@ -519,9 +398,9 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	    !(flags & MSG_TRUNC))
 		return -EFAULT;
 	note_bulk(vs, want);
-	got = copy_queue(vs, iov, count, flags);
+	got = rx_copy(vs, iov, count, flags);
 	if (!(flags & MSG_PEEK))
-		consume(vs, got);
+		rx_consume(vs, got);
 	/* More is in the kernel and fits: a short read would mean that the
 	 * socket is drained (edge-triggered programs rely on it). */
 	if (got < want && may_go_on(vs, frozen))
@@ -532,6 +411,31 @@ ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (vs->eof)
 		ep_notify(vs);
 	return (ssize_t)got;
+}
+
+/* Another thread's, which sleeps, and no receive waits, as there was enough to
+ * read: it is to ask for the next. */
+static void wake_owner(struct vsock *vs)
+{
+	if (vs->life != VS_OPEN || vs->eof || vs->reset ||
+	    vs->depth == DEPTH_GIVEN ||
+	    (vs->rx != SLOT_IDLE && !vs->rx_poll))
+		return;
+	vs_touch(vs);
+	thread_wake(vs->th);
+}
+
+ssize_t rx_take(struct vsock *vs, const struct iovec *iov, size_t count,
+		int flags)
+{
+	ssize_t ret;
+
+	if (likely(is_whole(vs, iov, count, flags)))
+		return take_whole(vs, iov->iov_base);
+	ret = take(vs, iov, count, flags);
+	if (unlikely(!vs_mine(vs)) && !(flags & MSG_PEEK))
+		wake_owner(vs);
+	return ret;
 }
 
 /* Can the kernel be asked? Not for what has ended; but a side that was shut by
@@ -561,7 +465,7 @@ int rx_readable(struct vsock *vs)
 			return (int)vs->rx_bytes;
 	}
 	if (vs->depth != DEPTH_LW)
-		sys_call3(SYS_ioctl, vs->fd, FIONREAD, &n);
+		n = sys_unread(vs->fd);
 	else
 		n = chan_call_inq(vs->th->ch, vs_file(vs));
 	if (vs_mine(vs) && chan_ready(vs->th->ch))

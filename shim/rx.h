@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Receiving: what was read ahead, and how recv() takes it.
+ * Receiving: how recv() takes what was read ahead, and the rest.
  *
- * Owns: the receive queue. Invariant: bytes leave in the order of the
+ * Owns: nothing but the way. Invariant: bytes leave in the order of the
  * completions that brought them; the kernel is read directly only while the
  * queue is empty or by the call that empties it.
  * Called by: io (down), vsock (up). The socket's lock is held.
@@ -11,9 +11,6 @@
 #define SHIM_RX_H
 
 #include "shim.h"
-
-/* Up: bytes from a completion. */
-void rx_arrived(struct vsock *vs, const struct chan_event *ev);
 
 /* Up: an error of a receive: the facts that follow from it. */
 void rx_failed(struct vsock *vs, int err);
@@ -34,7 +31,5 @@ ssize_t rx_before_error(struct vsock *vs, const struct iovec *iov, size_t count,
 
 /* Bytes that recv() would return, as FIONREAD. */
 int rx_readable(struct vsock *vs);
-
-void rx_free(struct vsock *vs);
 
 #endif

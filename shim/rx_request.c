@@ -6,6 +6,7 @@
 #include "listener.h"
 #include "ready.h"
 #include "rx.h"
+#include "rx_queue.h"
 #include "rx_request.h"
 #include "thread.h"
 #include "vsock.h"

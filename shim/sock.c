@@ -12,7 +12,7 @@
 #include "handover.h"
 #include "listener.h"
 #include "option.h"
-#include "rx.h"
+#include "rx_queue.h"
 #include "tx.h"
 #include "user.h"
 #include "vsock.h"

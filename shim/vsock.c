@@ -11,7 +11,7 @@
 #include "lone.h"
 #include "option.h"
 #include "ready.h"
-#include "rx.h"
+#include "rx_queue.h"
 #include "rx_request.h"
 #include "thread.h"
 #include "tx.h"

@@ -56,9 +56,10 @@ static const struct row rows[] = {
 	  OUT },
 	{ "a third is free", { .tx_bytes = 2000 }, OUT },
 	{ "less than a third is free", { .tx_bytes = 2001 }, 0 },
-	{ "a hang-up that was only polled", { .polled = 0x80 }, OUT | RDHUP },
+	{ "a hang-up that was only polled", { .polled = 0x80 },
+	  IN | OUT | RDHUP },
 	{ "a reset that was only polled", { .polled = 0x98 },
-	  OUT | RDHUP | HUP | ERR },
+	  IN | OUT | RDHUP | HUP | ERR },
 };
 
 static void check_row(void *arg)
