@@ -175,17 +175,6 @@ bool ep_all_level(const struct vsock *vs)
 	return true;
 }
 
-bool ep_waits_edge(const struct vsock *vs)
-{
-	const struct epent *e;
-
-	for (e = vs->ents; e; e = e->next)
-		if (e->armed && e->events & EPOLLET &&
-		    e->seen_in == vs->in_edge)
-			return true;
-	return false;
-}
-
 void ep_notify(struct vsock *vs)
 {
 	struct epent *e;

@@ -66,9 +66,6 @@ void ep_forget(struct vsock *vs, int fd);
 /* Is every entry of the socket level-triggered? */
 bool ep_all_level(const struct vsock *vs);
 
-/* Has an edge-triggered entry of it told all that has come? */
-bool ep_waits_edge(const struct vsock *vs);
-
 /* Up: the socket's facts changed. */
 void ep_notify(struct vsock *vs);
 

@@ -32,7 +32,7 @@ static bool wants_recv(const struct vsock *vs, uint32_t limit)
 /* A program that sleeps with unread bulk is to be told of each arrival. */
 static uint32_t limit_now(const struct vsock *vs)
 {
-	return vs->bulk && vs->th->turning && ep_waits_edge(vs) ?
+	return vs->bulk && vs->th->turning && !ep_all_level(vs) ?
 		       rx_full_limit(vs) : rx_limit(vs);
 }
 

@@ -242,8 +242,11 @@ void thread_queue_others(struct thread *th, struct vsock *vs)
 	if (linked)
 		list_remove(&vs->update);
 	update_all(th);
-	if (linked)
-		list_append(&th->updates, &vs->update);
+	if (!linked)
+		return;
+	list_append(&th->updates, &vs->update);
+	if (vs->tx_bytes || vs->shut_pending)
+		thread_set_sending(th, true);
 }
 
 /* What need not be armed before the thread sleeps. */
