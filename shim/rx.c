@@ -38,7 +38,7 @@ static int call_recv(struct vsock *vs, struct msghdr *msg, size_t len,
 	struct mp_channel *ch = vs->th->ch;
 
 	if (len >= LONG_CALL)
-		thread_queue_others(vs->th, vs);
+		vs_send_last(vs->th);
 	if (msg->msg_iovlen == 1)
 		return chan_call_recv_bytes(ch, vs_file(vs),
 					    msg->msg_iov->iov_base, len, flags);

@@ -240,6 +240,7 @@ struct thread {
 	bool away;		/* blocked in a call that we see */
 	struct list all;	/* in the process's list */
 	struct vsock *busy;	/* in the middle of a call: is not let go */
+	struct vsock *last;	/* that queued output, or NULL */
 	struct pool socks_pool, ents_pool, pieces_pool, accepts_pool;
 	struct pool chunks_pool, big_chunks_pool;
 	struct view_records records;

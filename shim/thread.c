@@ -233,22 +233,6 @@ static void update_all(struct thread *th)
 		vs_update(list_entry(node, struct vsock, update));
 }
 
-void thread_queue_others(struct thread *th, struct vsock *vs)
-{
-	bool linked = list_linked(&vs->update) && !vs->later;
-
-	if (!thread_is_sending(th))
-		return;
-	if (linked)
-		list_remove(&vs->update);
-	update_all(th);
-	if (!linked)
-		return;
-	list_append(&th->updates, &vs->update);
-	if (vs->tx_bytes || vs->shut_pending)
-		thread_set_sending(th, true);
-}
-
 /* What need not be armed before the thread sleeps. */
 static void touch_later(struct thread *th)
 {

@@ -83,11 +83,7 @@ struct thread *thread_get(int *why);
 /* Looks at every touched socket and hands the requests to the kernel. */
 void thread_flush(struct thread *th);
 
-/* What others than *vs* have to send goes with the next enter, whatever that is
- * for. */
-void thread_queue_others(struct thread *th, struct vsock *vs);
-
-/* The first, collects what completes, and turns it into facts. */
+/* The same, collects what completes, and turns it into facts. */
 void thread_reap_now(struct thread *th);
 
 /* The same, until the kernel has all that it takes now. */

@@ -304,6 +304,7 @@ static void note_queued(struct vsock *vs, int flags)
 
 	vs->more = flags & MSG_MORE;
 	vs->outlived = true;
+	vs->th->last = vs;
 	thread_set_sending(vs->th, true);
 	vs_touch(vs);
 	if (unlikely(vs_is_left(vs))) {

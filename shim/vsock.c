@@ -106,6 +106,8 @@ void vs_put(struct vsock *vs)
 	list_remove(&vs->update);
 	list_remove(&vs->owned);
 	list_remove(&vs->loose);
+	if (th->last == vs)
+		th->last = NULL;
 	if (th->ch)
 		chan_unregister(th->ch, vs->handle);
 	/* Look-ups without the lock may just see it. */
@@ -168,6 +170,16 @@ static void update_tx(struct vsock *vs)
 		vs->tx_poll = true;
 		vs->tx = SLOT_ARMED;
 	}
+}
+
+void vs_send_last(struct thread *th)
+{
+	struct vsock *vs = th->last;
+
+	th->last = NULL;
+	if (vs && vs->life == VS_OPEN && vs->depth != DEPTH_GIVEN &&
+	    !vs->giving && !vs->asked && vs->tx == SLOT_IDLE && vs->tx_bytes)
+		tx_arm(vs, false);
 }
 
 /* Closing is a protocol: cancel the receive (close sends no FIN while one is
