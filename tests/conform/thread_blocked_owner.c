@@ -4,7 +4,9 @@
  */
 #include "../lib/net.h"
 
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -222,6 +224,55 @@ static void t_accepts(struct fix *f)
 	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
 }
 
+struct setter {
+	struct fix *f;
+	sem_t seen;
+	_Atomic pid_t tid;
+	_Atomic bool done;
+};
+
+/* The owner is neither in its loop nor blocked when it is asked for. */
+static void *sets(void *arg)
+{
+	struct setter *s = arg;
+	int on = 1;
+
+	s->f->fd = MUST(accept4(s->f->lfd, NULL, NULL, SOCK_NONBLOCK));
+	s->tid = gettid();
+	MUST(setsockopt(s->f->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+	s->done = true;
+	while (sem_wait(&s->seen))
+		;
+	return NULL;
+}
+
+static void t_sets(struct fix *f)
+{
+	struct setter s = { .f = f };
+	pthread_t other;
+	int i, fd, peer;
+
+	for (i = 0; i < 32; i++) {
+		fd = server_accept(f, &peer, EPOLLIN);
+		MUST(close(peer));
+		MUST(close(fd));
+	}
+	MUST(sem_init(&s.seen, 0, 0));
+	f->peer = net_client(&f->addr);
+	CHECK_EV(set_next(f->ep, f->lfd, WAIT_MS), EPOLLIN);
+	other = thread_start(sets, &s);
+	while (!s.tid)
+		;
+	while (!s.done && !thread_is_asleep(s.tid))
+		;
+	MUST(sem_post(&s.seen));
+	thread_join(other);
+	MUST(sem_destroy(&s.seen));
+	set_add(f->ep, f->fd, EPOLLIN);
+	peer_write(f->peer, "x", 1);
+	CHECK_EV(set_next(f->ep, f->fd, WAIT_MS), EPOLLIN);
+}
+
 static const struct net_case cases[] = {
 	{ "reads", t_reads, BOTH },
 	{ "reads behind what the loop has", t_reads_behind, BOTH },
@@ -233,6 +284,7 @@ static const struct net_case cases[] = {
 	{ "polls", t_polls, BOTH },
 	{ "adds it to a set of its own", t_own_set, BOTH },
 	{ "accepts what was waiting", t_accepts, BOTH | NOCONN },
+	{ "accepts it and sets an option", t_sets, BOTH | NOCONN },
 };
 
 NET_MAIN(cases)

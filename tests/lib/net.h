@@ -130,6 +130,9 @@ uint64_t bytes_stream_hash(size_t len);
 pthread_t thread_start(void *(*run)(void *), void *arg);
 void thread_join(pthread_t thread);
 int thread_count(void);
+/* Does the kernel show it asleep now? */
+bool thread_is_asleep(pid_t tid);
+
 /* Wait until the kernel shows this thread of ours asleep in a call. */
 void thread_asleep(pid_t tid);
 int child_status(pid_t pid);

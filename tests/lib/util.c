@@ -140,7 +140,7 @@ void peer_reader_expect(struct peer_reader *r, size_t len)
 	CHECK(r->hash == bytes_stream_hash(len));
 }
 
-static bool is_asleep(pid_t tid)
+bool thread_is_asleep(pid_t tid)
 {
 	char path[64], text[256], *state;
 	FILE *file;
@@ -159,7 +159,7 @@ static bool is_asleep(pid_t tid)
 
 void thread_asleep(pid_t tid)
 {
-	UNTIL(is_asleep(tid));
+	UNTIL(thread_is_asleep(tid));
 }
 
 int child_status(pid_t pid)
