@@ -426,6 +426,16 @@ int chan_call_send(struct mp_channel *ch, struct chan_file f,
 	return finish_call(ch, cookie);
 }
 
+int chan_call_send_bytes(struct mp_channel *ch, struct chan_file f,
+			 const void *buf, size_t len, int flags)
+{
+	uint64_t cookie = call_cookie(ch);
+
+	ring_send(ch->ring, cookie, f, buf, len, flags | MSG_NOSIGNAL,
+		  RING_ONCE);
+	return finish_call(ch, cookie);
+}
+
 int chan_call_recv(struct mp_channel *ch, struct chan_file f,
 		   struct msghdr *msg, int flags)
 {
@@ -482,6 +492,11 @@ int chan_call_close(struct mp_channel *ch, struct chan_file f)
 bool chan_ready(const struct mp_channel *ch)
 {
 	return ring_ready(ch->ring) || ch->silent.head != ch->silent.sent;
+}
+
+bool chan_is_behind(const struct mp_channel *ch)
+{
+	return ring_pending_work(ch->ring);
 }
 
 bool chan_has_work(const struct mp_channel *ch)

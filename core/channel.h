@@ -149,6 +149,8 @@ void chan_call_install_all(struct mp_channel *ch, const int *slots, int *fds,
 			   unsigned int count);
 int chan_call_send(struct mp_channel *ch, struct chan_file f,
 		   const struct msghdr *msg, int flags);
+int chan_call_send_bytes(struct mp_channel *ch, struct chan_file f,
+			 const void *buf, size_t len, int flags);
 int chan_call_recv(struct mp_channel *ch, struct chan_file f,
 		   struct msghdr *msg, int flags);
 int chan_call_recv_bytes(struct mp_channel *ch, struct chan_file f, void *buf,
@@ -172,6 +174,10 @@ int chan_flush_reap(struct mp_channel *ch);
  * the signal mask *mask* meanwhile. 0 or -EINTR. With no time it enters only
  * if there is something to hand over or to collect. */
 int chan_wait(struct mp_channel *ch, int64_t timeout_ns, const sigset_t *mask);
+
+/* Has something happened that the next enter would bring? If not when an enter
+ * has just returned, all that had happened by then is in memory. */
+bool chan_is_behind(const struct mp_channel *ch);
 
 /* Is a completion there to be read? Could chan_flush_reap() bring one? */
 bool chan_ready(const struct mp_channel *ch);

@@ -10,6 +10,7 @@
 #include "listener.h"
 #include "partition.h"
 #include "ready.h"
+#include "rx_request.h"
 #include "thread.h"
 #include "view.h"
 #include "vsock.h"
@@ -175,6 +176,21 @@ bool ep_all_level(const struct vsock *vs)
 	return true;
 }
 
+static bool asks_for_input(const struct epent *e)
+{
+	return e->events & (EPOLLIN | EPOLLRDNORM);
+}
+
+bool ep_wants_input(const struct vsock *vs)
+{
+	const struct epent *e;
+
+	for (e = vs->ents; e; e = e->next)
+		if (e->armed && asks_for_input(e))
+			return true;
+	return false;
+}
+
 void ep_notify(struct vsock *vs)
 {
 	struct epent *e;
@@ -204,16 +220,14 @@ void ep_arm(struct epset *set)
  * arrived or drained since, and then all that is true, as in the kernel. */
 static uint32_t pending(const struct epent *e)
 {
-	uint32_t mask = vs_ready(e->vs) & e->events;
-	bool in, out;
+	struct vsock *vs = e->vs;
 
-	if (!e->armed)
+	if (!e->armed || (e->events & EPOLLET && e->seen_in == vs->in_edge &&
+			  e->seen_out == vs->out_edge))
 		return 0;
-	if (!(e->events & EPOLLET))
-		return mask;
-	in = e->seen_in != e->vs->in_edge;
-	out = e->seen_out != e->vs->out_edge;
-	return in || out ? mask : 0;
+	if (unlikely(vs->kernel_in == KERNEL_MAY) && asks_for_input(e))
+		rx_resolve(vs);
+	return vs_ready(vs) & e->events;
 }
 
 bool ep_has_ready(struct epset *set)

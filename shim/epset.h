@@ -66,6 +66,9 @@ void ep_forget(struct vsock *vs, int fd);
 /* Is every entry of the socket level-triggered? */
 bool ep_all_level(const struct vsock *vs);
 
+/* Does one of its entries ask for bytes? */
+bool ep_wants_input(const struct vsock *vs);
+
 /* Up: the socket's facts changed. */
 void ep_notify(struct vsock *vs);
 

@@ -30,6 +30,8 @@ static int kernel_error(struct vsock *vs)
 
 void vs_refuse(struct vsock *vs)
 {
+	vs->polled &= (uint8_t)~EPOLLERR;
+	vs->kernel_err = false;
 	if (vs->refused || vs->reset)
 		return;
 	vs->refused = true;

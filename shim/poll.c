@@ -10,6 +10,7 @@
 #include "partition.h"
 #include "poll.h"
 #include "ready.h"
+#include "rx_request.h"
 #include "tx.h"
 #include "vsock.h"
 
@@ -32,11 +33,15 @@ static bool is_kernels(const struct vsock *vs)
 /* Another thread's facts may be old, and those of a socket on its way back or
  * of which nothing is received now (after a fork) stand still; the kernel has
  * what is not in memory. Room is what our queue says. */
-static int ready_now(const struct vsock *vs)
+static int ready_now(struct vsock *vs)
 {
-	int mask = (int)vs_ready(vs), now = 0;
+	int mask, now = 0;
 
-	if ((!vs_mine(vs) || vs->giving || vs->rx == SLOT_IDLE) &&
+	if (vs->kernel_in == KERNEL_MAY)
+		rx_resolve(vs);
+	mask = (int)vs_ready(vs);
+
+	if ((!vs_mine(vs) || vs->giving || rx_is_free(vs)) &&
 	    vs->depth != DEPTH_LW && !vs->listener)
 		now = sys_poll_now(vs->fd, POLLIN | POLLRDNORM | POLLRDHUP);
 	return now > 0 ? mask | now : mask;

@@ -12,6 +12,11 @@ static bool has_room(const struct vsock *vs)
 	return !vs->kernel_full && tx_is_low(vs);
 }
 
+static bool is_readable(const struct vsock *vs)
+{
+	return (vs->rx_bytes && vs->rx_bytes >= vs->lowat) || vs->kernel_in;
+}
+
 /* An established connection about which there is nothing to say but what its
  * queues say. */
 static bool is_usual(const struct vsock *vs)
@@ -29,8 +34,8 @@ uint32_t vs_ready(const struct vsock *vs)
 	uint32_t mask = 0;
 
 	if (likely(vs->life == VS_OPEN && is_usual(vs)))
-		return (vs->rx_bytes && vs->rx_bytes >= vs->lowat ?
-				READABLE : 0) | (tx_is_low(vs) ? WRITABLE : 0);
+		return (is_readable(vs) ? READABLE : 0) |
+		       (tx_is_low(vs) ? WRITABLE : 0);
 	if (vs->life == VS_LISTEN && vs->listener->stopped)
 		return WRITABLE | EPOLLHUP;	/* not listening any more */
 	if (vs->life == VS_LISTEN)
@@ -39,7 +44,7 @@ uint32_t vs_ready(const struct vsock *vs)
 		mask |= EPOLLHUP;
 	if (rd_shut)
 		mask |= READABLE | EPOLLRDHUP;
-	if (vs->rx_bytes && vs->rx_bytes >= vs->lowat)
+	if (is_readable(vs))
 		mask |= READABLE;
 	if (wr_shut || has_room(vs))
 		mask |= WRITABLE;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "direct.h"
 #include "epset.h"
 #include "rx.h"
 #include "rx_queue.h"
@@ -36,13 +37,27 @@ static int call_recv(struct vsock *vs, struct msghdr *msg, size_t len,
 		     int flags)
 {
 	struct mp_channel *ch = vs->th->ch;
+	const struct iovec *one = msg->msg_iov;
+	bool ring = vs->depth == DEPTH_LW;
 
-	if (len >= LONG_CALL)
-		vs_send_last(vs->th);
-	if (msg->msg_iovlen == 1)
-		return chan_call_recv_bytes(ch, vs_file(vs),
-					    msg->msg_iov->iov_base, len, flags);
-	return chan_call_recv(ch, vs_file(vs), msg, flags);
+	/* A descriptor needs no ring, but if there is something to send. */
+	if (len >= LONG_CALL && vs_mine(vs) && vs->depth != DEPTH_GIVEN)
+		ring |= vs_send_last(vs->th);
+	if (ring && msg->msg_iovlen == 1)
+		return chan_call_recv_bytes(ch, vs_file(vs), one->iov_base, len,
+					    flags);
+	if (ring)
+		return chan_call_recv(ch, vs_file(vs), msg, flags);
+	return direct_recv(vs->fd, msg, flags);
+}
+
+/* An end that is none: a send took the error, perhaps one that went along. */
+static bool send_met_error(struct vsock *vs)
+{
+	if (vs->err || !vs_mine(vs) || !chan_ready(vs->th->ch))
+		return false;
+	thread_dispatch(vs->th);
+	return vs->err;
 }
 
 /* Straight from the kernel into the program's memory, from *skip* bytes on.
@@ -68,12 +83,16 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 		skip = 0;
 	}
 	flags &= MSG_PEEK | MSG_TRUNC;
-	if (vs_mine(vs) && vs->depth != DEPTH_GIVEN)
-		ret = call_recv(vs, &msg, len, flags);
-	else
-		ret = (int)sys_call3(SYS_recvmsg, vs->fd, &msg,
-				     flags | MSG_DONTWAIT);
-	vs->rx_more &= (flags & MSG_PEEK) != 0;
+	/* What was told of before is not news afterwards. */
+	if (vs->rx_watch && vs_mine(vs) && chan_ready(vs->th->ch))
+		thread_dispatch(vs->th);
+	ret = call_recv(vs, &msg, len, flags);
+	if (unlikely(ret == 0) && len && send_met_error(vs))
+		return -vs_take_error(vs);
+	if (!(flags & MSG_PEEK)) {
+		vs->rx_more = false;
+		rx_answered(vs, len, ret);
+	}
 	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK)) {
 		vs->eof = true;
 		vs->in_edge++;
@@ -102,7 +121,9 @@ static void pull(struct vsock *vs)
 			thread_reap_now(th);
 		return;
 	}
-	if (vs->rx != SLOT_IDLE)
+	if (vs->rx_watch && chan_ready(th->ch))
+		thread_dispatch(th);
+	if (!rx_is_free(vs))
 		rx_quiesce(vs);
 }
 
@@ -122,7 +143,7 @@ static void gather(struct vsock *vs)
 
 static bool may_read_directly(const struct vsock *vs)
 {
-	return vs_mine(vs) && vs->rx == SLOT_IDLE && !vs->eof && !vs->reset &&
+	return vs_mine(vs) && rx_is_free(vs) && !vs->eof && !vs->reset &&
 	       !vs->shut_rd && vs->depth != DEPTH_GIVEN;
 }
 
@@ -174,7 +195,7 @@ ssize_t rx_before_error(struct vsock *vs, const struct iovec *iov, size_t count,
 
 /* A stream that is read in small parts comes through memory of ours, much at
  * once: to copy it once more, in the cache, costs less than a call for each. */
-#define SMALL_PARTS 32768
+#define SMALL_PARTS 12288
 #define REFILL_SIZE 65536
 
 static bool may_refill(const struct vsock *vs)
@@ -202,7 +223,7 @@ static ssize_t refill(struct vsock *vs, bool *full)
 		rx_append(vs, piece);
 		vs->rx_more = *full;
 		/* Not so much any more? */
-		vs->bulk -= ret < 2 * CHAN_BUFFER_SIZE;
+		vs->bulk -= !vs->rx_watch && ret < 2 * CHAN_BUFFER_SIZE;
 		return ret;
 	}
 	if (chunk)
@@ -247,6 +268,13 @@ static ssize_t take_kernel(struct vsock *vs, const struct iovec *iov,
 	return (ssize_t)got;
 }
 
+/* It would be known. */
+static bool nothing_came(const struct vsock *vs)
+{
+	return vs->rx_watch && !vs->kernel_in && !vs->polled && vs_mine(vs) &&
+	       !chan_has_work(vs->th->ch);
+}
+
 static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 			  size_t count, int flags)
 {
@@ -254,7 +282,8 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 
 	if (unlikely(vs->err) && may_read_directly(vs))
 		return rx_before_error(vs, iov, count, flags);
-	ret = -vs_take_error(vs);
+	/* Of what is watched the kernel tells an error in its turn. */
+	ret = vs->rx_watch && !vs->err ? 0 : -vs_take_error(vs);
 	if (ret)
 		return ret;
 	if (vs->eof || vs->reset || vs->shut_rd) {
@@ -265,11 +294,15 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 	if (!may_read_directly(vs) && !may_read_for_owner(vs))
 		return vs->rx_bytes || vs->eof || vs->err || vs->reset ?
 			       rx_take(vs, iov, count, flags) : -EAGAIN;
+	if (nothing_came(vs))
+		return -EAGAIN;
 	ret = take_kernel(vs, iov, count, 0, flags);
 	vs->eof_taken = vs->eof;
 	if (ret < 0 && ret != -EAGAIN && ret != -EFAULT) {
 		rx_failed(vs, (int)-ret);
 		vs->err = 0;
+		vs->kernel_err = false;
+		vs->polled &= (uint8_t)~EPOLLERR;
 		ep_notify(vs);
 	}
 	return ret;
@@ -313,9 +346,6 @@ static bool may_go_on(const struct vsock *vs, bool frozen)
  * better received into its own memory than through many small buffers. One that
  * asks for less, but not for little, has a stream when so much has come. */
 #define BULK_MIN 16384
-
-/* So many smaller receives end it: requests are small again. */
-#define BULK_PATIENCE 16
 
 static void note_bulk(struct vsock *vs, size_t want)
 {
@@ -391,8 +421,9 @@ static ssize_t take(struct vsock *vs, const struct iovec *iov, size_t count,
 	if (unlikely(vs->rx_bytes < want && vs_mine(vs) && !vs->giving &&
 		     vs->rx_bytes >= rx_limit(vs))) {
 		/* Reading ahead had stopped: the kernel has the rest. */
-		rx_quiesce(vs);
-		vs->rx_more = true;
+		if (!rx_is_free(vs))
+			rx_quiesce(vs);
+		vs->rx_more |= !vs->rx_watch;
 	}
 	if (unlikely(user_bad_parts(iov, count, vs->rx_bytes)) &&
 	    !(flags & MSG_TRUNC))
@@ -418,7 +449,7 @@ static ssize_t take(struct vsock *vs, const struct iovec *iov, size_t count,
 static void wake_owner(struct vsock *vs)
 {
 	if (vs->life != VS_OPEN || vs->eof || vs->reset ||
-	    vs->depth == DEPTH_GIVEN ||
+	    vs->depth == DEPTH_GIVEN || vs->rx_watch ||
 	    (vs->rx != SLOT_IDLE && !vs->rx_poll))
 		return;
 	vs_touch(vs);
@@ -452,6 +483,7 @@ static bool shows_all(struct vsock *vs)
  * collects lets a receive go on that waits (DEFER_TASKRUN). */
 int rx_readable(struct vsock *vs)
 {
+	ssize_t got;
 	bool full;
 	int n = 0;
 
@@ -459,9 +491,13 @@ int rx_readable(struct vsock *vs)
 		return (int)vs->rx_bytes;
 	/* It is about to be read in parts, and how much there is is known when
 	 * it is here. */
-	if (vs->parts && may_refill(vs) && refill(vs, &full) > 0) {
-		tell_refilled(vs);
-		if (!full)
+	if (vs->parts && may_refill(vs)) {
+		got = refill(vs, &full);
+		if (got > 0)
+			tell_refilled(vs);
+		else if (got < 0 && got != -EAGAIN && got != -ENOMEM)
+			rx_failed(vs, (int)-got);
+		if (got > 0 && !full)
 			return (int)vs->rx_bytes;
 	}
 	if (vs->depth != DEPTH_LW)

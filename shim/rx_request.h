@@ -2,9 +2,10 @@
 /*
  * The receive request of a socket: what is wanted, armed, and has ended.
  *
- * Owns: vs->rx, rx_poll, rx_stream, rx_more, bulk. Invariant: one request is in
- * flight: a receive, a stream of them, or, when what is queued is enough, a
- * poll for the peer's end.
+ * Owns: vs->rx, rx_poll, rx_watch, rx_stream, rx_more, kernel_in, bulk.
+ * Invariant: one request is in flight: a receive, a stream of them, a poll that
+ * watches for arrivals, which the program then reads from the kernel, or, when
+ * what is queued is enough, a poll for the peer's end.
  * Called by: vsock, rx, handover and others who need it ended. The socket's
  * lock is held.
  */
@@ -25,6 +26,21 @@ static inline uint32_t rx_limit(const struct vsock *vs)
 {
 	return vs->bulk ? vs->lowat : rx_full_limit(vs);
 }
+
+/* So many smaller receives end it: requests are small again. */
+#define BULK_PATIENCE 16
+
+/* Takes no request what the kernel has? */
+static inline bool rx_is_free(const struct vsock *vs)
+{
+	return vs->rx == SLOT_IDLE || (vs->rx == SLOT_ARMED && vs->rx_watch);
+}
+
+/* *want* bytes were asked of the kernel, and that was its answer. */
+void rx_answered(struct vsock *vs, size_t want, ssize_t ret);
+
+/* The kernel may have something: has it? */
+void rx_resolve(struct vsock *vs);
 
 /* Down: compares what is wanted with what is armed. */
 void rx_update(struct vsock *vs);

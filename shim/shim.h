@@ -95,12 +95,17 @@ struct option_limits {
  * A socket. Life, request slots, facts; readiness is derived (ready.h).
  * Invariant: freed when no number names it and every slot is idle.
  */
+/* What the kernel has for a socket of which it tells arrivals only. */
+enum kernel_in { KERNEL_EMPTY, KERNEL_HAS, KERNEL_MAY };
+
 struct vsock {
 	uint8_t kind;			/* OBJ_SOCK */
 	uint8_t life;			/* enum vs_life */
 	uint8_t depth;			/* enum vs_depth */
 	uint8_t rx, tx, fin;		/* enum slot_state: recv, send, close */
-	bool rx_poll;			/* the rx slot waits for a hang-up */
+	bool rx_poll;			/* the rx slot is a poll: hang-up */
+	bool rx_watch;			/* ... for all arrivals; it goes on */
+	uint8_t kernel_in;		/* enum kernel_in, while it watches */
 	bool rx_stream;			/* the rx slot goes on by itself */
 	bool tx_poll;			/* the tx slot waits for room */
 	bool tx_short;			/* the last send fell short */
@@ -151,6 +156,7 @@ struct vsock {
 	struct list owned;		/* in th->socks */
 	struct list loose;		/* in th->loose: accepted, in no set */
 	struct epent *ents;
+	uint32_t read_at;		/* th->synced at the last read */
 	uint32_t in_edge, out_edge;	/* counted arrivals and drains */
 
 	struct option_limits limits;
@@ -234,6 +240,7 @@ struct thread {
 	uint32_t served;	/* futex: counts what others asked for */
 	unsigned int askers;	/* threads that wait for that */
 	unsigned int held;	/* accepted connections that are open */
+	uint32_t synced;	/* waits that brought all there was */
 	unsigned int lw_count;	/* sockets without a descriptor */
 	unsigned int slots;	/* of the ring: taken, or asked for */
 	int tid;

@@ -305,6 +305,7 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 {
 	uint32_t found = th->found;
 	struct list *node;
+	bool all;
 	int ret;
 
 	if (unlikely(!list_empty(&th->loose)))
@@ -322,9 +323,11 @@ int thread_wait(struct thread *th, int64_t timeout_ns, const sigset_t *mask)
 	th->sleeping = true;
 	lock_give(&th->lock);
 	ret = chan_wait(th->ch, timeout_ns, mask);
+	all = !chan_is_behind(th->ch);
 	lock_take(&th->lock);
 	th->sleeping = false;
 	thread_dispatch(th);
+	th->synced += all;
 	look_again(th);
 	if (unlikely(th->exclusive))
 		listener_withdraw_all(th);

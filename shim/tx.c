@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "direct.h"
 #include "epset.h"
 #include "fdtable.h"
 #include "listener.h"
@@ -27,7 +28,7 @@ struct tx_chunk {
 
 /* From here on copying costs more than entering the kernel once: sent from
  * the program's memory when nothing is queued before it. */
-#define DIRECT_MIN 16384
+#define DIRECT_MIN 12288
 
 /* A longer part of a file is cheaper from the page cache: it is not copied at
  * all there, and twice here (measured with 64 KiB: 0.9 of plain). */
@@ -229,6 +230,20 @@ void tx_kernel_full(struct vsock *vs)
 	vs_touch(vs);
 }
 
+/* A descriptor needs no ring for it; a slot has no other way. */
+static int call_send(struct vsock *vs, const struct msghdr *msg, int flags)
+{
+	const struct iovec *one = msg->msg_iov;
+
+	if (vs->depth == DEPTH_LW && msg->msg_iovlen == 1)
+		return chan_call_send_bytes(vs->th->ch, vs_file(vs),
+					    one->iov_base, one->iov_len,
+					    flags);
+	if (vs->depth == DEPTH_LW)
+		return chan_call_send(vs->th->ch, vs_file(vs), msg, flags);
+	return direct_send(vs->fd, msg, flags);
+}
+
 static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 			  size_t count, size_t len, int flags)
 {
@@ -239,11 +254,7 @@ static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
 	int ret;
 
 	flags = more ? MSG_MORE : 0;
-	if (vs_mine(vs))
-		ret = chan_call_send(vs->th->ch, vs_file(vs), &msg, flags);
-	else
-		ret = (int)sys_call3(SYS_sendmsg, vs->fd, &msg,
-				     flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	ret = call_send(vs, &msg, flags);
 
 	if (ret < 0 && ret != -EAGAIN) {
 		/* Another process may have shut that side alone. */
@@ -324,7 +335,7 @@ static bool is_small(const struct vsock *vs, const struct iovec *iov,
 {
 	size_t i;
 
-	if (vs->unusual || vs->err || vs->depth == DEPTH_GIVEN ||
+	if (vs->unusual || vs->err || vs->polled || vs->depth == DEPTH_GIVEN ||
 	    !vs_mine(vs) || may_be_full(vs))
 		return false;
 	*len = 0;

@@ -172,14 +172,16 @@ static void update_tx(struct vsock *vs)
 	}
 }
 
-void vs_send_last(struct thread *th)
+bool vs_send_last(struct thread *th)
 {
 	struct vsock *vs = th->last;
 
 	th->last = NULL;
-	if (vs && vs->life == VS_OPEN && vs->depth != DEPTH_GIVEN &&
-	    !vs->giving && !vs->asked && vs->tx == SLOT_IDLE && vs->tx_bytes)
-		tx_arm(vs, false);
+	if (!vs || vs->life != VS_OPEN || vs->depth == DEPTH_GIVEN ||
+	    vs->giving || vs->asked || vs->tx != SLOT_IDLE || !vs->tx_bytes)
+		return false;
+	tx_arm(vs, false);
+	return true;
 }
 
 /* Closing is a protocol: cancel the receive (close sends no FIN while one is

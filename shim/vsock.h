@@ -48,8 +48,8 @@ void vs_touch_later(struct vsock *vs);
 void vs_update(struct vsock *vs);
 
 /* What was written last goes with the next enter, whatever that is for, if
- * nothing is in its way. No other want is looked at. */
-void vs_send_last(struct thread *th);
+ * nothing is in its way. No other want is looked at. True: there is some. */
+bool vs_send_last(struct thread *th);
 
 /* Up: a completion becomes a fact. */
 void vs_complete(struct vsock *vs, const struct chan_event *ev);

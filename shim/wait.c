@@ -397,7 +397,8 @@ static int turn(struct epset *set, struct epoll_event *events, int max,
 
 	if (chan_ready(th->ch)) {
 		thread_dispatch(th);
-		n = th->look_again ? 0 : ep_collect(set, events, max);
+		n = th->look_again || chan_is_behind(th->ch) ?
+			    0 : ep_collect(set, events, max);
 		if (n)
 			return n;
 	}
