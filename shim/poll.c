@@ -44,6 +44,9 @@ static int ready_now(struct vsock *vs)
 	if ((!vs_mine(vs) || vs->giving || rx_is_free(vs)) &&
 	    vs->depth != DEPTH_LW && !vs->listener)
 		now = sys_poll_now(vs->fd, POLLIN | POLLRDNORM | POLLRDHUP);
+	/* An error that a poll has told of may be taken since, by libc. */
+	if (now > 0 && !vs->err)
+		mask &= ~POLLERR;
 	return now > 0 ? mask | now : mask;
 }
 
