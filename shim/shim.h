@@ -106,6 +106,7 @@ struct vsock {
 	bool rx_poll;			/* the rx slot is a poll: hang-up */
 	bool rx_watch;			/* ... for all arrivals; it goes on */
 	uint8_t kernel_in;		/* enum kernel_in, while it watches */
+	uint8_t long_sends;		/* past the queue, through the ring */
 	bool rx_stream;			/* the rx slot goes on by itself */
 	bool tx_poll;			/* the tx slot waits for room */
 	bool tx_short;			/* the last send fell short */

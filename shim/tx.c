@@ -6,6 +6,7 @@
 #include "direct.h"
 #include "epset.h"
 #include "fdtable.h"
+#include "handover.h"
 #include "listener.h"
 #include "lone.h"
 #include "thread.h"
@@ -230,11 +231,16 @@ void tx_kernel_full(struct vsock *vs)
 	vs_touch(vs);
 }
 
+/* So many sends past the queue pay for a descriptor. */
+#define LONG_SENDS 4
+
 /* A descriptor needs no ring for it; a slot has no other way. */
 static int call_send(struct vsock *vs, const struct msghdr *msg, int flags)
 {
 	const struct iovec *one = msg->msg_iov;
 
+	if (vs->depth == DEPTH_LW && vs->long_sends++ >= LONG_SENDS)
+		vs_materialise(vs, STAT_mat_long);
 	if (vs->depth == DEPTH_LW && msg->msg_iovlen == 1)
 		return chan_call_send_bytes(vs->th->ch, vs_file(vs),
 					    one->iov_base, one->iov_len,
