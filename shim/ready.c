@@ -14,7 +14,8 @@ static bool has_room(const struct vsock *vs)
 
 static bool is_readable(const struct vsock *vs)
 {
-	return (vs->rx_bytes && vs->rx_bytes >= vs->lowat) || vs->kernel_in;
+	return (vs->rx_bytes && vs->rx_bytes >= vs->lowat) ||
+	       (vs->kernel_in && vs->lowat == 1);
 }
 
 /* An established connection about which there is nothing to say but what its

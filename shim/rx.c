@@ -43,12 +43,12 @@ static int call_recv(struct vsock *vs, struct msghdr *msg, size_t len,
 	/* A descriptor needs no ring, but if there is something to send. */
 	if (len >= LONG_CALL && vs_mine(vs) && vs->depth != DEPTH_GIVEN)
 		ring |= vs_send_last(vs->th);
-	if (ring && msg->msg_iovlen == 1)
+	if (!ring)
+		return direct_recv(vs->fd, msg, flags);
+	if (msg->msg_iovlen == 1 && len <= USER_MAX_COUNT)
 		return chan_call_recv_bytes(ch, vs_file(vs), one->iov_base, len,
 					    flags);
-	if (ring)
-		return chan_call_recv(ch, vs_file(vs), msg, flags);
-	return direct_recv(vs->fd, msg, flags);
+	return chan_call_recv(ch, vs_file(vs), msg, flags);
 }
 
 /* An end that is none: a send took the error, perhaps one that went along. */
@@ -91,7 +91,7 @@ static ssize_t take_direct(struct vsock *vs, const struct iovec *iov,
 		return -vs_take_error(vs);
 	if (!(flags & MSG_PEEK)) {
 		vs->rx_more = false;
-		rx_answered(vs, len, ret);
+		rx_answered(vs, ret);
 	}
 	if (ret == 0 && msg.msg_iovlen && !(flags & MSG_PEEK)) {
 		vs->eof = true;
@@ -282,8 +282,8 @@ static ssize_t take_empty(struct vsock *vs, const struct iovec *iov,
 
 	if (unlikely(vs->err) && may_read_directly(vs))
 		return rx_before_error(vs, iov, count, flags);
-	/* Of what is watched the kernel tells an error in its turn. */
-	ret = vs->rx_watch && !vs->err ? 0 : -vs_take_error(vs);
+	/* The kernel tells an error of its own behind the bytes. */
+	ret = !vs->err && may_read_directly(vs) ? 0 : -vs_take_error(vs);
 	if (ret)
 		return ret;
 	if (vs->eof || vs->reset || vs->shut_rd) {

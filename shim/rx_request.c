@@ -63,13 +63,15 @@ static bool rx_is_right(const struct vsock *vs)
 
 /* Bulk of which a level is to be told is not received ahead at all: the kernel
  * says that there is some, and the program reads from there. Edges are better
- * told with the first bytes (nginx, uploads of 64 KiB: 1.13 to 0.96). */
+ * told with the first bytes (nginx, uploads of 64 KiB: 1.13 to 0.96), and what
+ * has no descriptor can't be asked at once whether there is more. */
 static bool may_watch(const struct vsock *vs)
 {
 	return vs->bulk && vs->lowat == 1 && !vs->shared && !vs->eof &&
 	       !vs->reset && !vs->refused && !vs->giving && !vs->shut_rd &&
 	       vs->life == VS_OPEN && vs->depth != DEPTH_GIVEN &&
-	       ep_all_level(vs) && (vs->rx_watch || ep_wants_input(vs));
+	       vs->depth != DEPTH_LW && ep_all_level(vs) &&
+	       (vs->rx_watch || ep_wants_input(vs));
 }
 
 static void watch(struct vsock *vs)
@@ -228,12 +230,13 @@ void rx_polled(struct vsock *vs, const struct chan_event *ev)
 		vs->kernel_err = told & EPOLLERR;
 		vs->in_edge++;
 		vs->out_edge++;
-	} else if (ev->result == -ECANCELED) {
-		make_way(vs);
 	}
+	if (!ev->more && (watched || ev->result == -ECANCELED))
+		make_way(vs);
 }
 
-void rx_answered(struct vsock *vs, size_t want, ssize_t ret)
+/* A read may end early: before an urgent byte, at a bad address. */
+void rx_answered(struct vsock *vs, ssize_t ret)
 {
 	if (!vs->rx_watch)
 		return;
@@ -245,21 +248,14 @@ void rx_answered(struct vsock *vs, size_t want, ssize_t ret)
 		vs->bulk--;
 	if (!vs->bulk)
 		vs_touch(vs);
-	vs->kernel_in = ret > 0 && (size_t)ret == want ? KERNEL_MAY :
-							  KERNEL_EMPTY;
+	vs->kernel_in = ret && ret != -EAGAIN ? KERNEL_MAY : KERNEL_EMPTY;
 	vs->rx_more = vs->kernel_in;
 }
 
 void rx_resolve(struct vsock *vs)
 {
-	int n;
+	int now = sys_poll_now(vs->fd, POLLIN);
 
-	if (vs->depth != DEPTH_LW)
-		n = sys_unread(vs->fd);
-	else if (vs_mine(vs))
-		n = chan_call_inq(vs->th->ch, vs_file(vs));
-	else
-		return;
-	vs->kernel_in = n > 0 ? KERNEL_HAS : KERNEL_EMPTY;
+	vs->kernel_in = now < 0 || now & POLLIN ? KERNEL_HAS : KERNEL_EMPTY;
 	vs->rx_more = vs->kernel_in;
 }

@@ -36,8 +36,8 @@ static inline bool rx_is_free(const struct vsock *vs)
 	return vs->rx == SLOT_IDLE || (vs->rx == SLOT_ARMED && vs->rx_watch);
 }
 
-/* *want* bytes were asked of the kernel, and that was its answer. */
-void rx_answered(struct vsock *vs, size_t want, ssize_t ret);
+/* The kernel was asked for bytes, and that was its answer. */
+void rx_answered(struct vsock *vs, ssize_t ret);
 
 /* The kernel may have something: has it? */
 void rx_resolve(struct vsock *vs);

@@ -91,13 +91,13 @@ struct option_limits {
 	uint32_t send, receive;
 };
 
+/* What the kernel has for a socket of which it tells arrivals only. */
+enum kernel_in { KERNEL_EMPTY, KERNEL_HAS, KERNEL_MAY };
+
 /*
  * A socket. Life, request slots, facts; readiness is derived (ready.h).
  * Invariant: freed when no number names it and every slot is idle.
  */
-/* What the kernel has for a socket of which it tells arrivals only. */
-enum kernel_in { KERNEL_EMPTY, KERNEL_HAS, KERNEL_MAY };
-
 struct vsock {
 	uint8_t kind;			/* OBJ_SOCK */
 	uint8_t life;			/* enum vs_life */

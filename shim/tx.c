@@ -241,13 +241,13 @@ static int call_send(struct vsock *vs, const struct msghdr *msg, int flags)
 
 	if (vs->depth == DEPTH_LW && vs->long_sends++ >= LONG_SENDS)
 		vs_materialise(vs, STAT_mat_long);
-	if (vs->depth == DEPTH_LW && msg->msg_iovlen == 1)
+	if (vs->depth != DEPTH_LW)
+		return direct_send(vs->fd, msg, flags);
+	if (msg->msg_iovlen == 1 && one->iov_len <= USER_MAX_COUNT)
 		return chan_call_send_bytes(vs->th->ch, vs_file(vs),
 					    one->iov_base, one->iov_len,
 					    flags);
-	if (vs->depth == DEPTH_LW)
-		return chan_call_send(vs->th->ch, vs_file(vs), msg, flags);
-	return direct_send(vs->fd, msg, flags);
+	return chan_call_send(vs->th->ch, vs_file(vs), msg, flags);
 }
 
 static ssize_t put_direct(struct vsock *vs, const struct iovec *iov,
